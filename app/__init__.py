@@ -1,0 +1,1 @@
+"""HTTP only: routes, schemas, server-sent events, the error table and the chat page."""

@@ -1,0 +1,85 @@
+"""What the HTTP layer is given: it knows neither Ray nor files."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rag.stages import Embedder, Library, Stages, Trace
+from rag.types import RequestSettings
+
+
+class KeyConfig(BaseModel):
+    """An API key, by its hash. `python -m app.keys NAME` makes a key and prints this entry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=64, description="Who holds the key; the user id in traces.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key, in hex.")
+    tenant: str = Field("default", min_length=1, max_length=64, description="Whose documents the key sees.")
+
+
+class HttpConfig(BaseModel):
+    """Limits and access of the HTTP API."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    api_keys: tuple[KeyConfig, ...] = Field((), description="Accepted keys; empty: no key is asked for.")
+    cors_origins: tuple[str, ...] = Field((), description="Origins that browsers may call from; empty: CORS is off.")
+    max_body_bytes: int = Field(8_000_000, ge=1_000, description="Largest request body, in bytes.")
+    max_message_chars: int = Field(32_000, ge=100, description="Longest single message, in characters.")
+    max_messages: int = Field(64, ge=1, description="Most messages in one conversation.")
+    max_document_chars: int = Field(2_000_000, ge=1_000, description="Longest document text, in characters.")
+    request_timeout_s: float = Field(120, gt=0, description="Longest time to the end of an answer, in seconds.")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model a request may name. `context` is in tokens."""
+
+    id: str
+    prompt: str
+    context: int
+    created: int = 0
+
+
+class Tracer(Protocol):
+    """Opens a trace for a request."""
+
+    def start(self, name: str, input: Any, user: str | None, session: str | None, metadata: Mapping[str, str]) -> Trace:
+        """Return the request's open trace; its `id` is 32 hex digits."""
+        ...
+
+
+class Feedback(Protocol):
+    """Thumbs up and down, kept for ever."""
+
+    async def append(self, row: Mapping[str, Any]) -> None:
+        """Write one row durably; rows are never changed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A line of /readyz."""
+
+    name: str
+    ready: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything `create_app` needs. `stages` binds the roles to one request's trace."""
+
+    config: HttpConfig
+    models: Mapping[str, ModelCard]
+    defaults: RequestSettings
+    stages: Callable[[Trace], Stages]
+    embedder: Embedder
+    library: Library
+    tracer: Tracer
+    feedback: Feedback
+    dependencies: Callable[[], Awaitable[list[Dependency]]]
+    digest: str

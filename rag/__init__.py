@@ -1,0 +1,1 @@
+"""Retrieval-augmented answering in plain async Python: knows neither Ray nor HTTP."""

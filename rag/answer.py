@@ -1,0 +1,191 @@
+"""The whole way of one question, on one screen. Its stages come as arguments: it knows neither Ray nor HTTP."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from rag.errors import StageUnavailable
+from rag.release import Release, release
+from rag.stages import Stages, Trace
+from rag.types import FinishReason, Hit, Piece, Prompt, RequestSettings, Usage, Verdict
+
+CITATION = re.compile(r"\[(\d{1,3})\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """`answer[start:end]` is a marker such as `[2]`; it cites `hit`."""
+
+    start: int
+    end: int
+    hit: Hit
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The first event: everything before the first text is done."""
+
+    hits: tuple[Hit, ...]
+    timings: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text that may leave."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last event. `timings` are milliseconds by stage; `verdicts` tell every check that was made, by side."""
+
+    finish_reason: FinishReason
+    text: str
+    usage: Usage
+    hits: tuple[Hit, ...]
+    citations: tuple[Citation, ...]
+    verdicts: dict[str, tuple[Verdict, ...]]
+    timings: dict[str, float]
+
+
+Event = Begin | Text | End
+
+
+@dataclass(slots=True)
+class Clock:
+    """Milliseconds of each stage, and since the start."""
+
+    started: float = field(default_factory=time.perf_counter)
+    ms: dict[str, float] = field(default_factory=dict)
+
+    def since(self, begin: float) -> float:
+        return round((time.perf_counter() - begin) * 1e3, 3)
+
+    def mark(self, stage: str, begin: float | None = None) -> None:
+        """Note the milliseconds from `begin` (default: the request's start) to now."""
+        self.ms[stage] = self.since(self.started if begin is None else begin)
+
+
+async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace: Trace) -> AsyncGenerator[Event]:
+    """Answer the conversation in `draft.messages`: Begin, then Text, then End.
+
+    `draft` carries the user's own messages and sampling; its messages are replaced by the rendered prompt.
+    Raises the errors of `rag.errors`, before Begin where no text has left. Closing the iterator stops every stage.
+    """
+    clock = Clock()
+    hits, verdict = await consider(draft, settings, stages, clock)
+    if not verdict.allowed:
+        clock.mark("ttft")
+        yield Begin((), dict(clock.ms))
+        yield Text(verdict.refusal)
+        yield conclude(Release(verdict.refusal, "content_filter"), (), verdict, clock)
+        return
+    messages = stages.prompts.write(draft.messages, hits, settings, draft.max_tokens)
+    prompt = replace(draft, messages=messages)
+    generation = trace.start("generate", "generation", input=[m.content for m in messages], model=settings.model)
+    final = Release()
+    try:
+        question = draft.messages[-1].content
+        pieces = timed(generate(prompt, stages), clock)
+        async with aclosing(release(pieces, stages, hits, question, settings)) as stream:
+            async for step in stream:
+                if isinstance(step, Release):
+                    final = step
+                    continue
+                if "ttft" not in clock.ms:
+                    clock.mark("ttft")
+                    yield Begin(tuple(hits), dict(clock.ms))
+                yield Text(step)
+    except BaseException as error:
+        generation.end(level="ERROR", status_message=type(error).__name__)
+        raise
+    if "ttft" not in clock.ms:
+        clock.mark("ttft")
+        yield Begin(tuple(hits), dict(clock.ms))
+    usage = final.usage
+    generation.end(
+        output=final.text, usage_details={"input": usage.prompt_tokens, "output": usage.completion_tokens}
+    )
+    yield conclude(final, hits, verdict, clock)
+
+
+async def consider(
+    draft: Prompt, settings: RequestSettings, stages: Stages, clock: Clock
+) -> tuple[Sequence[Hit], Verdict]:
+    """Embed the question once, then guard and retrieve side by side; a blocked question drops what was found."""
+    if not (settings.guard or settings.retrieve):
+        return (), Verdict(True)
+    question = draft.messages[-1].content
+    begin = time.perf_counter()
+    vector = (await stages.embedder.embed([question]))[0]
+    clock.mark("embed", begin)
+
+    async def find() -> Sequence[Hit]:
+        if not settings.retrieve:
+            return ()
+        begin = time.perf_counter()
+        hits: Sequence[Hit] = await stages.retriever.retrieve(question, vector, settings)
+        clock.mark("retrieve", begin)
+        begin = time.perf_counter()
+        if settings.rerank and hits:
+            hits = await stages.reranker.rerank(question, hits, settings)
+        clock.mark("rerank", begin)
+        return hits[: settings.top_k]
+
+    found = asyncio.ensure_future(find())
+    try:
+        verdict = Verdict(True)
+        if settings.guard:
+            begin = time.perf_counter()
+            verdict = await stages.guard.check(draft.messages, vector, settings)
+            clock.mark("guard", begin)
+        return (await found, verdict) if verdict.allowed else ((), verdict)
+    finally:
+        found.cancel()
+
+
+async def generate(prompt: Prompt, stages: Stages) -> AsyncGenerator[Piece]:
+    """Stream from the engine; a replica that dies before its first piece is replaced once."""
+    for last_try in (False, True):
+        started = False
+        try:
+            async with aclosing(stages.llm.generate(prompt)) as pieces:
+                async for piece in pieces:
+                    started = True
+                    yield piece
+            return
+        except StageUnavailable:
+            if started or last_try:
+                raise
+
+
+async def timed(pieces: AsyncGenerator[Piece], clock: Clock) -> AsyncGenerator[Piece]:
+    """Note the engine's time to first token, and its own queue time where it tells."""
+    begin = time.perf_counter()
+    async with aclosing(pieces) as stream:
+        async for piece in stream:
+            if piece.text and "llm_ttft" not in clock.ms:
+                clock.mark("llm_ttft", begin)
+            if piece.queue_ms is not None:
+                clock.ms["queue"] = round(piece.queue_ms, 3)
+            yield piece
+    clock.mark("generate", begin)
+
+
+def conclude(final: Release, hits: Sequence[Hit], guard: Verdict, clock: Clock) -> End:
+    """The last event: citations are the markers of the text that left whose number exists."""
+    clock.mark("total")
+    marks = [(m, int(m[1])) for m in CITATION.finditer(final.text)]
+    return End(
+        finish_reason=final.finish_reason,
+        text=final.text,
+        usage=final.usage,
+        hits=tuple(hits),
+        citations=tuple(Citation(m.start(), m.end(), hits[n - 1]) for m, n in marks if 0 < n <= len(hits)),
+        verdicts={"input": (guard,), "output": final.verdicts},
+        timings=dict(clock.ms),
+    )

@@ -1,0 +1,118 @@
+"""What stands between the engine's tokens and the client: mask, then validate sentence by sentence.
+
+Sentence n is validated while sentence n + 1 is generated; nothing leaves before its sentence passed.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from rag.stages import Masker, Stages
+from rag.types import FinishReason, Hit, Piece, RequestSettings, Usage, Verdict
+
+SENTENCE_END = re.compile(r"(?:[.!?…][\"')\]]*(?:\s*\[\d{1,3}\])*\s+|\n+)(?=[^\s\[])")
+MAX_SENTENCE = 2_000
+"""Characters after which a text without a sentence end is judged as it stands."""
+MAX_AHEAD = 4
+"""Sentences that may wait for their verdict before the engine is held back."""
+
+
+@dataclass(slots=True)
+class Release:
+    """What has left so far, on which verdicts, and how it ended."""
+
+    text: str = ""
+    finish_reason: FinishReason = "stop"
+    usage: Usage = Usage()
+    verdicts: tuple[Verdict, ...] = ()
+
+
+async def release(
+    pieces: AsyncGenerator[Piece], stages: Stages, hits: Sequence[Hit], question: str, settings: RequestSettings
+) -> AsyncGenerator[str | Release]:
+    """Yield text as it may leave, then one Release. A blocked sentence ends the answer with its verdict's refusal."""
+    done = Release()
+    texts = masked(pieces, stages.masker(), done)
+
+    async def judge(sentence: str) -> Verdict:
+        return await stages.validator.validate(sentence, hits, question, settings)
+
+    steps = judged(by_sentence(texts), judge) if settings.validate else unjudged(texts)
+    async with aclosing(steps) as stream:
+        async for sentence, verdict in stream:
+            if verdict:
+                done.verdicts += (verdict,)
+            blocked = verdict is not None and not verdict.allowed
+            text = verdict.refusal if verdict and blocked else sentence
+            done.text += text
+            yield text
+            if blocked:
+                done.finish_reason = "content_filter"
+                break
+    yield done
+
+
+async def masked(pieces: AsyncGenerator[Piece], masker: Masker, done: Release) -> AsyncGenerator[str]:
+    """The pieces' text with secrets and personal data masked; how it ended is noted in `done`."""
+    async with aclosing(pieces) as stream:
+        async for piece in stream:
+            done.finish_reason = piece.finish_reason or done.finish_reason
+            done.usage = piece.usage or done.usage
+            if text := masker.feed(piece.text):
+                yield text
+    if text := masker.flush():
+        yield text
+
+
+async def by_sentence(texts: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    """Whole sentences with the space behind them. One ends only where the next begins: a citation may follow it."""
+    rest = ""
+    async with aclosing(texts) as stream:
+        async for text in stream:
+            rest += text
+            begin = 0
+            for match in SENTENCE_END.finditer(rest):
+                yield rest[begin : match.end()]
+                begin = match.end()
+            rest = rest[begin:]
+            if len(rest) > MAX_SENTENCE:
+                yield rest
+                rest = ""
+    if rest:
+        yield rest
+
+
+async def unjudged(texts: AsyncGenerator[str]) -> AsyncGenerator[tuple[str, None]]:
+    """Texts as they come."""
+    async with aclosing(texts) as stream:
+        async for text in stream:
+            yield text, None
+
+
+async def judged(
+    sentences: AsyncGenerator[str], judge: Callable[[str], Awaitable[Verdict]]
+) -> AsyncGenerator[tuple[str, Verdict]]:
+    """Pair each sentence with its verdict, in order, reading at most MAX_AHEAD sentences ahead."""
+    queue: asyncio.Queue[tuple[str, asyncio.Future[Verdict]] | None] = asyncio.Queue(MAX_AHEAD)
+
+    async def read() -> None:
+        try:
+            async with aclosing(sentences) as stream:
+                async for sentence in stream:
+                    await queue.put((sentence, asyncio.ensure_future(judge(sentence))))
+        finally:
+            await queue.put(None)
+
+    reader = asyncio.ensure_future(read())
+    try:
+        while (step := await queue.get()) is not None:
+            yield step[0], await step[1]
+        await reader
+    finally:
+        reader.cancel()
+        while not queue.empty():
+            if (step := queue.get_nowait()) is not None:
+                step[1].cancel()
+        await asyncio.gather(reader, return_exceptions=True)

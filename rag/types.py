@@ -1,0 +1,154 @@
+"""The small frozen facts that cross a stage boundary; nothing else crosses a Serve handle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+"""A unit vector of shape (d,), or a batch of them of shape (n, d)."""
+
+Role = Literal["system", "user", "assistant"]
+Action = Literal["pass", "flag", "mask", "block", "error"]
+FinishReason = Literal["stop", "length", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole text as a user gave it. `id` is unique within `tenant`."""
+
+    id: str
+    text: str
+    title: str = ""
+    url: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tenant: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of a document: `text == document.text[start:end]`, under its `headings` path, outermost first."""
+
+    id: str
+    document_id: str
+    text: str
+    title: str = ""
+    url: str = ""
+    headings: tuple[str, ...] = ()
+    start: int = 0
+    end: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tenant: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a passage, `passage.text[start:end]`, and how well it fits the question (higher is better)."""
+
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found for a question. `score` orders the list; the others say where it came from (None: not asked)."""
+
+    passage: Passage
+    score: float
+    dense: float | None = None
+    sparse: float | None = None
+    rerank: float | None = None
+    sentences: tuple[Sentence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """A document as the store lists it; `passages` counts its stored passages."""
+
+    id: str
+    title: str
+    url: str
+    passages: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one guardrail check found: its score where it has one, and the milliseconds it took."""
+
+    name: str
+    action: Action
+    score: float | None = None
+    ms: float = 0.0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A guardrail's decision and every check it rests on. `refusal` is what the user reads when it is not allowed."""
+
+    allowed: bool
+    checks: tuple[Check, ...] = ()
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the engine is asked: messages and sampling. `schema` is a JSON schema the answer must obey, as JSON text."""
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    schema: str | None = None
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens the engine counted."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A step of a generation: new text, and in the last ones why it ended, what it used and the engine's queue time."""
+
+    text: str = ""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    queue_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSettings:
+    """What may differ between two requests: resolved once by the ingress, then read-only on its way."""
+
+    model: str
+    prompt: str
+    tenant: str = "default"
+    retrieve: bool = True
+    guard: bool = True
+    validate: bool = True
+    candidates: int = 20
+    top_k: int = 4
+    dense_weight: float = 0.5
+    rerank: bool = True
+    rerank_weight: float = 0.5
+    min_score: float = 0.0
