@@ -1,13 +1,13 @@
 """What the HTTP layer is given: it knows neither Ray nor files."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.stages import Embedder, Library, Stages, Trace
-from rag.types import RequestSettings
+from rag.types import Document, DocumentInfo, RequestSettings
 
 
 class KeyConfig(BaseModel):
@@ -60,6 +60,14 @@ class Feedback(Protocol):
         ...
 
 
+class Ingestor(Protocol):
+    """Chunks, embeds and stores."""
+
+    async def add(self, documents: Sequence[Document]) -> list[DocumentInfo]:
+        """Store the documents, replacing those of the same id; they are searchable on return. In the given order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Dependency:
     """A line of /readyz."""
@@ -71,14 +79,20 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything `create_app` needs. `stages` binds the roles to one request's trace."""
+    """Everything `create_app` needs. `stages` binds the roles to one request's trace.
+
+    `read` takes a file's name and content; it blocks, and raises UnsupportedMedia, UnreadableDocument or TooLarge.
+    """
 
     config: HttpConfig
     models: Mapping[str, ModelCard]
     defaults: RequestSettings
     stages: Callable[[Trace], Stages]
     embedder: Embedder
+    embedding_model: str
     library: Library
+    ingestor: Ingestor
+    read: Callable[[str, bytes], Document]
     tracer: Tracer
     feedback: Feedback
     dependencies: Callable[[], Awaitable[list[Dependency]]]

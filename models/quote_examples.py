@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
+from models.quote_prompt import NOTHING_FOUND
 from models.quote_synthetic import synthetic_line
 from models.quote_text import Corpus
 from models.quote_tokenizer import ASSISTANT, END, START, SYSTEM, USER
 
-NOTHING_FOUND = "I found nothing about that in the documents."
 LONGEST_LINE = 260
 
 Ids = list[int]
@@ -25,6 +25,9 @@ class Example:
 
     prompt: Ids
     answer: Ids
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.answer)
 
 
 class ExampleMaker:
@@ -38,7 +41,7 @@ class ExampleMaker:
         self._start, self._end, self._system, self._user, self._assistant = (
             tokenizer.convert_tokens_to_ids(t) for t in (START, END, SYSTEM, USER, ASSISTANT)
         )
-        self._nothing = self._encode(NOTHING_FOUND) + [self._end]
+        self._nothing = [*self._encode(NOTHING_FOUND), self._end]
 
     def draw(self, rng: random.Random, progress: float) -> Example:
         """Return one example; `progress` from 0 to 1 makes lines longer, more numerous and more natural."""
@@ -131,9 +134,12 @@ class ExampleMaker:
         return new or [rng.choice(self._plain_ids)]
 
     def _question(self, rng: random.Random, progress: float, lines: list[Ids]) -> Ids:
-        """Return a question of up to 25 tokens; half of them repeat a stretch of the evidence."""
+        """Return a question of a few words or tokens; half of them repeat a stretch of the evidence."""
         if rng.random() < 0.5:
             line = rng.choice(lines)
             start = rng.randrange(len(line))
             return line[start : start + rng.randint(2, 20)]
+        if rng.random() < 0.5:
+            words = rng.choice(self._corpus.sentences).split()
+            return self._encode(f" {' '.join(words[: rng.randint(2, 12)])}?")
         return self._line(rng, progress, rng.randint(2, 25))

@@ -14,10 +14,12 @@ _SCRIPTS = (
 _SYMBOLS = ((0x2010, 0x2027), (0x2030, 0x205E), (0x20A0, 0x20BF), (0x2190, 0x22FF), (0x2500, 0x27BF), (0x00A1, 0x00BF))
 _EMOJI = ((0x1F300, 0x1F64F), (0x1F680, 0x1F6C5), (0x1F90C, 0x1F9FF), (0x2600, 0x26FF))
 _LATIN = "àâäáãåæçéèêëíîïñóôöøœßúùûüýÿčšžłńśźżğıșțđ"
-_WORDS = (
-    "node replica cursor index token batch stream cache plan shard queue actor worker config head tail test data "
-    "user api core main build run log tmp src lib bin get set new old max min error value key name path file line"
-).split()
+_WORDS = [
+    "node", "replica", "cursor", "index", "token", "batch", "stream", "cache", "plan", "shard", "queue", "actor",
+    "worker", "config", "head", "tail", "test", "data", "user", "api", "core", "main", "build", "run", "log", "tmp",
+    "src", "lib", "bin", "get", "set", "new", "old", "max", "min", "error", "value", "key", "name", "path", "file",
+    "line",
+]  # fmt: skip
 
 
 def _draw(rng: random.Random, blocks: tuple[tuple[int, int], ...], count: int) -> str:

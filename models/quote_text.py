@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HELD_OUT_PERCENT = 6
-MAX_FILES = 6000
+READ_PERCENT = 25
+CODE_LINES_PER_FILE = 30
 MAX_SENTENCES = 160_000
 MAX_CODE_LINES = 80_000
 MIN_WORDS, MAX_WORDS = 5, 60
@@ -48,8 +49,9 @@ def _sources(root: Path) -> Iterator[tuple[str, Path]]:
             yield f"{label}/{path.relative_to(folder).as_posix()}", path
 
 
-def _digest(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+def _percent(name: str) -> int:
+    """Return a number from 0 to 99 that depends on the name alone, so new files move no other file."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % 100
 
 
 def _paragraphs(text: str) -> Iterator[str]:
@@ -76,16 +78,17 @@ def _code_lines(text: str) -> Iterator[str]:
             yield line
 
 
-def _read(files: list[tuple[str, Path]]) -> tuple[set[str], set[str]]:
+def _read(files: list[tuple[str, Path]], rng: random.Random) -> tuple[set[str], set[str]]:
     sentences: set[str] = set()
     code: set[str] = set()
-    for _, path in files:
+    for _, path in sorted(files):
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:  # test data of the standard library in other encodings
             continue
         if path.suffix == ".py":
-            code.update(_code_lines(_DOCSTRING.sub("", text)))
+            lines = list(_code_lines(_DOCSTRING.sub("", text)))
+            code.update(rng.sample(lines, min(len(lines), CODE_LINES_PER_FILE)))
             text = "\n\n".join(_DOCSTRING.findall(text))
         sentences.update(_sentences(text))
     return sentences, code
@@ -103,12 +106,12 @@ def read_corpus(root: Path, seed: int) -> tuple[Corpus, Corpus]:
     `root` is the project's folder, whose `docs/*.md` is read too. The same installation and seed give the same
     two corpora; another installation gives other files but the same split rule.
     """
-    ranked = sorted(_sources(root), key=lambda item: (_digest(item[0]), item[0]))[:MAX_FILES]
-    held_files = [item for item in ranked if _digest(item[0] + "#split") % 100 < HELD_OUT_PERCENT]
-    held_names = {name for name, _ in held_files}
-    train_sentences, train_code = _read([item for item in ranked if item[0] not in held_names])
-    held_sentences, held_code = _read(held_files)
     rng = random.Random(seed)
+    files = [item for item in _sources(root) if _percent(item[0]) < READ_PERCENT]
+    held_files = [item for item in files if _percent(item[0] + "#split") < HELD_OUT_PERCENT]
+    held_names = {name for name, _ in held_files}
+    train_sentences, train_code = _read([item for item in files if item[0] not in held_names], rng)
+    held_sentences, held_code = _read(held_files, rng)
     return (
         Corpus(_sample(train_sentences, MAX_SENTENCES, rng), _sample(train_code, MAX_CODE_LINES, rng)),
         Corpus(

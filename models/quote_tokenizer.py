@@ -31,7 +31,7 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Return a fast tokenizer of `VOCABULARY` tokens with the chat template, learned from `texts`."""
+    """Return a tokenizer of `VOCABULARY` tokens with the chat template, learned from `texts`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -48,6 +48,11 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    return with_chat_template(tokenizer)
+
+
+def with_chat_template(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """Return `tokenizer` as transformers and vLLM use it: special tokens named, chat template attached."""
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=START,

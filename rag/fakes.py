@@ -10,7 +10,19 @@ import numpy as np
 
 from rag.errors import RaglanError
 from rag.stages import Kind, Stages
-from rag.types import DocumentInfo, Hit, Message, Passage, Piece, Prompt, RequestSettings, Sentence, Usage, Vector, Verdict
+from rag.types import (
+    DocumentInfo,
+    Hit,
+    Message,
+    Passage,
+    Piece,
+    Prompt,
+    RequestSettings,
+    Sentence,
+    Usage,
+    Vector,
+    Verdict,
+)
 
 DIMENSIONS = 64
 

@@ -13,7 +13,7 @@ from rag.stages import Masker, Stages
 from rag.types import FinishReason, Hit, Piece, RequestSettings, Usage, Verdict
 
 SENTENCE_END = re.compile(r"(?:[.!?…][\"')\]]*(?:\s*\[\d{1,3}\])*\s+|\n+)(?=[^\s\[])")
-MAX_SENTENCE = 2_000
+MAX_SENTENCE = 400
 """Characters after which a text without a sentence end is judged as it stands."""
 MAX_AHEAD = 4
 """Sentences that may wait for their verdict before the engine is held back."""

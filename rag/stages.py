@@ -71,9 +71,7 @@ class LLM(Protocol):
 class Validator(Protocol):
     """Judges a sentence of the answer before it leaves."""
 
-    async def validate(
-        self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings
-    ) -> Verdict:
+    async def validate(self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings) -> Verdict:
         """Judge `sentence` against the passages it may cite: `[n]` cites `hits[n - 1]`."""
         ...
 

@@ -1,0 +1,76 @@
+# One command for people and CI alike. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+PROFILE ?= cluster/local.yaml
+INDEX ?= var/index
+# Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.PHONY: help install index run up down check test eval bench bench-demo-model demo-model lock browser config-reference
+help: ## List the commands
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
+
+install: $(READY) ## Create .venv and install the locked set
+$(READY): requirements/cpu.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing the locked set into $(VENV) (about 2 GB, once)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import torch' 2>/dev/null || \
+	  $(BIN)/pip install -q --no-deps --timeout 15 --retries 0 torch==2.13.0+cpu --index-url $(TORCH_INDEX) 2>/dev/null || \
+	  echo "PyTorch's CPU index cannot be reached; torch comes from the default index"
+	$(BIN)/pip install -q --no-deps --progress-bar on -r requirements/cpu.txt
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@grep -q raglan-env $(BIN)/activate || \
+	  echo 'set -a; . "$$VIRTUAL_ENV/../cluster/local.env"; set +a  # raglan-env' >> $(BIN)/activate
+	@touch $@
+
+RUN := set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
+PORT ?= 8000
+
+index: $(READY) ## Build the index from docs/ (nothing is done twice)
+	@$(RUN) -m rag.ingest docs --index $(INDEX)
+
+run: index ## Run everything on this machine; Ctrl-C stops it
+	@$(RUN) -m deployments.run run $(PROFILE) --port $(PORT)
+
+up: index ## The same in the background
+	@$(RUN) -m deployments.run up $(PROFILE) --port $(PORT)
+
+down: $(READY) ## Stop what `make up` started
+	@$(RUN) -m deployments.run down
+
+check: $(READY) ## Lint, types, formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+browser: ## Install the Chromium that the page's tests drive (Debian; needs root)
+	@command -v chromium >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; \
+	  else echo "Chromium is needed: sudo apt-get install chromium fonts-dejavu-core"; exit 1; fi; }
+
+test: $(READY) browser ## Run every test, real Ray Serve, vLLM and Chromium included
+	@$(RUN) -m pytest $(ARGS)
+
+demo-model: $(READY) ## Train the bundled demo model again (under two hours on two cores)
+	@$(RUN) -m models.train_quote
+
+bench-demo-model: $(READY) ## How exactly the demo model quotes
+	@$(RUN) -m benchmarks.demo_model
+
+bench: $(READY) ## The bare engine, ray.serve.llm and Raglan, side by side
+	@$(RUN) -m benchmarks.serving
+
+config-reference: $(READY) ## Write docs/configuration.md from the settings
+	@$(RUN) -m deployments.reference > docs/configuration.md
+
+lock: $(READY) ## Resolve requirements/ again
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra dev --python-version 3.11 --no-header --no-annotate \
+	  --python-platform x86_64-manylinux_2_28 --overrides requirements/cpu.overrides.txt \
+	  --excludes requirements/cpu.excludes.txt -o requirements/cpu.txt
+	$(BIN)/uv pip compile pyproject.toml --extra gpu --python-version 3.11 --no-header --no-annotate \
+	  --python-platform x86_64-manylinux_2_28 -o requirements/gpu.txt

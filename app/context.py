@@ -1,0 +1,66 @@
+"""What a route knows of its request: the services, who calls, and how long it may take."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+
+from app.connection import while_connected
+from app.errors import UnknownModel
+from app.services import ModelCard, Services
+from rag.errors import DeadlineExceeded
+from rag.types import RequestSettings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: the key's name (None where no key is asked for) and the tenant whose documents it sees."""
+
+    name: str | None
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One request. `deadline` is in the event loop's time."""
+
+    services: Services
+    caller: Caller
+    request_id: str
+    request: Request
+    deadline: float
+
+    def card(self, model: str) -> ModelCard:
+        """The model a request names. Raises UnknownModel."""
+        if card := self.services.models.get(model):
+            return card
+        raise UnknownModel(f"There is no model named '{model[:100]}'.", "model")
+
+    def settings(self, card: ModelCard) -> RequestSettings:
+        """The defaults for `card` and the caller's tenant."""
+        return replace(self.services.defaults, model=card.id, prompt=card.prompt, tenant=self.caller.tenant)
+
+    async def within(self, work: Coroutine[Any, Any, T], stage: str) -> T:
+        """Await `work` to the deadline. Raises DeadlineExceeded naming `stage`."""
+        try:
+            async with asyncio.timeout_at(self.deadline):
+                return await work
+        except TimeoutError as error:
+            raise DeadlineExceeded(stage, "no answer in time") from error
+
+    async def attended(self, work: Coroutine[Any, Any, T], stage: str) -> T:
+        """`within`, but `work` is cancelled as soon as the client hangs up. Raises ClientGone then."""
+        return await while_connected(self.request.receive, self.within(work, stage))
+
+
+async def context(request: Request) -> Context:
+    services: Services = request.app.state.services
+    deadline = asyncio.get_running_loop().time() + services.config.request_timeout_s
+    return Context(services, request.state.caller, request.state.request_id, request, deadline)
+
+
+Here = Annotated[Context, Depends(context)]

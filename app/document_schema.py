@@ -1,0 +1,104 @@
+"""The bodies of /v1/documents."""
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictStr
+
+from app.schema import Closed, Shape
+from rag.types import Document, DocumentInfo
+
+MAX_DOCUMENTS = 256
+ID = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
+"""Anything printable that neither begins nor ends with a space."""
+URL = r"^(https?://[^\s]+|[^\s:/?#]*([/?#][^\s]*)?)$"
+"""An http address or a relative one: a citation may become a link, and a link must not be a script."""
+
+DocumentId = Annotated[StrictStr, Field(max_length=512, pattern=ID)]
+Key = Annotated[StrictStr, Field(min_length=1, max_length=64)]
+Value = Annotated[StrictStr, Field(max_length=1_000)]
+
+
+class NewDocument(Closed):
+    """A text to store. One with the `id` of a stored document replaces it; without an id its content names it."""
+
+    id: DocumentId | None = None
+    title: Annotated[StrictStr, Field(max_length=500)] = ""
+    url: Annotated[StrictStr, Field(max_length=2_000, pattern=URL)] = ""
+    text: Annotated[StrictStr, Field(min_length=1, pattern=r"\S")]
+    metadata: Annotated[dict[Key, Value], Field(max_length=32, default_factory=dict)]
+
+    def document(self, tenant: str) -> Document:
+        """As the ingestor takes it."""
+        return Document(self.id or self.name(), self.text, self.title, self.url, self.metadata, tenant)
+
+    def name(self) -> str:
+        """An id made from the content: the same text under the same title is the same document."""
+        content = "\0".join((self.title, self.url, self.text))
+        return f"doc-{hashlib.sha256(content.encode()).hexdigest()[:24]}"
+
+
+class DocumentsRequest(Closed):
+    """Documents to store."""
+
+    documents: list[NewDocument] = Field(min_length=1, max_length=MAX_DOCUMENTS)
+
+
+class StoredDocument(Shape):
+    """A document as it is stored."""
+
+    id: str
+    title: str
+    url: str
+    passages: int = Field(description="How many passages it was cut into.")
+    metadata: dict[str, str]
+
+
+class DocumentList(Shape):
+    """Documents of the caller's tenant."""
+
+    object: Literal["list"] = "list"
+    data: list[StoredDocument]
+
+
+class Removed(Shape):
+    """A document that is gone."""
+
+    id: str
+    object: Literal["document"] = "document"
+    deleted: Literal[True] = True
+
+
+def listed(infos: list[DocumentInfo]) -> DocumentList:
+    return DocumentList(
+        data=[
+            StoredDocument(id=i.id, title=i.title, url=i.url, passages=i.passages, metadata=dict(i.metadata))
+            for i in infos
+        ]
+    )
+
+
+FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "files": {
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "minItems": 1,
+            "maxItems": MAX_DOCUMENTS,
+            "description": "Files of type .md, .rst, .html, .txt or .pdf; a file's name becomes the document's id.",
+        }
+    },
+    "required": ["files"],
+    "additionalProperties": False,
+}
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/DocumentsRequest"}},
+            "multipart/form-data": {"schema": FORM},
+        },
+    }
+}
+"""The body of POST /v1/documents as OpenAPI tells it: its route reads either type itself."""

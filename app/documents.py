@@ -1,0 +1,117 @@
+"""/v1/documents: add, list and remove the caller's documents."""
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from app.context import Context, Here
+from app.document_schema import (
+    BODY,
+    ID,
+    MAX_DOCUMENTS,
+    DocumentList,
+    DocumentsRequest,
+    Removed,
+    listed,
+)
+from app.errors import UnknownDocument, UnsupportedBody
+from rag.errors import InvalidInput, RaglanError, TooLarge
+from rag.types import Document, DocumentInfo
+
+router = APIRouter(tags=["documents"])
+
+DocumentPath = Annotated[str, Path(max_length=512, pattern=ID, description="The document's id; it may hold slashes.")]
+
+
+@router.post(
+    "/v1/documents",
+    status_code=201,
+    summary="Add documents",
+    openapi_extra=BODY,
+)
+async def add(request: Request, context: Here) -> DocumentList:
+    """Store documents, as JSON or as files. They are searchable when the answer comes."""
+    documents = await context.within(received(request, context), "read")
+    return listed(await context.within(ingest(documents, context), "ingest"))
+
+
+@router.get("/v1/documents", summary="List the documents")
+async def documents(context: Here) -> DocumentList:
+    """List the caller's documents, ordered by id."""
+    return listed(await context.within(context.services.library.documents(context.caller.tenant), "retriever"))
+
+
+@router.delete("/v1/documents/{id:path}", summary="Remove a document")
+async def remove(id: DocumentPath, context: Here) -> Removed:
+    """Remove a document and its passages for good."""
+    if not await context.within(context.services.library.delete(id, context.caller.tenant), "retriever"):
+        raise UnknownDocument("There is no document with this id.", "id")
+    return Removed(id=id)
+
+
+async def ingest(documents: list[Document], context: Context) -> list[DocumentInfo]:
+    return await context.services.ingestor.add(documents)
+
+
+async def received(request: Request, context: Context) -> list[Document]:
+    """The documents in a body of either type. Raises what is wrong with them, naming the field."""
+    match request.headers.get("content-type", "").partition(";")[0].strip().lower():
+        case "application/json":
+            documents = parsed(await request.body(), context.caller.tenant)
+        case "multipart/form-data":
+            async with request.form(max_files=MAX_DOCUMENTS, max_fields=MAX_DOCUMENTS) as form:
+                documents = await uploaded(form, context)
+        case _:
+            raise UnsupportedBody("Send application/json or multipart/form-data.")
+    check(documents, context.services.config.max_document_chars)
+    return documents
+
+
+def parsed(body: bytes, tenant: str) -> list[Document]:
+    """A JSON body's documents. Raises RequestValidationError as FastAPI's own routes do."""
+    try:
+        given: Any = json.loads(body)
+    except json.JSONDecodeError as error:
+        raise RequestValidationError([{"type": "json_invalid", "loc": ("body", error.pos)}]) from error
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, "There was an error parsing the body") from error
+    try:
+        return [d.document(tenant) for d in DocumentsRequest.model_validate(given).documents]
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False), body=given) from error
+
+
+async def uploaded(form: FormData, context: Context) -> list[Document]:
+    """A form's files as documents. Raises what a reader raises, with the file's place as `param`."""
+    documents = []
+    for n, (name, file) in enumerate(form.multi_items()):
+        if name not in ("files", "file") or not isinstance(file, UploadFile):
+            raise InvalidInput("Send each file in a field named 'files'.", name[:100])
+        data = await file.read()
+        try:
+            document = await asyncio.to_thread(context.services.read, file.filename or "", data)
+        except RaglanError as error:
+            error.param = f"files[{n}]"
+            raise
+        documents.append(replace(document, tenant=context.caller.tenant))
+    if not documents:
+        raise InvalidInput("There is no file in the form.", "files")
+    return documents
+
+
+def check(documents: list[Document], limit: int) -> None:
+    """Raise TooLarge over `limit` characters, InvalidInput where two share an id: which would win?"""
+    seen = set()
+    for n, document in enumerate(documents):
+        if len(document.text) > limit:
+            raise TooLarge(f"A document may have {limit} characters.", f"documents[{n}].text")
+        if document.id in seen:
+            raise InvalidInput("Two documents have the same id.", f"documents[{n}].id")
+        seen.add(document.id)

@@ -1,0 +1,36 @@
+"""`python -m app.keys NAME [--tenant T]`: makes an API key and shows it once, with its entry for the configuration."""
+
+import argparse
+import secrets
+import sys
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from app.auth import digest
+from app.services import KeyConfig
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a new key and its YAML entry. The key itself is stored nowhere."""
+    parser = argparse.ArgumentParser(prog="python -m app.keys", description=__doc__)
+    parser.add_argument("name", help="who holds the key; the user id in traces")
+    parser.add_argument("--tenant", default="default", help="whose documents the key sees (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    key = "rgl-" + secrets.token_urlsafe(32)
+    try:
+        entry = KeyConfig(name=options.name, sha256=digest(key), tenant=options.tenant)
+    except ValidationError as error:
+        parser.error("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors()))
+    print(f"The key, shown once: {key}\nUnder `api_keys` in the Serve YAML:")
+    print(f"- name: {quoted(entry.name)}\n  sha256: {entry.sha256}\n  tenant: {quoted(entry.tenant)}")
+    return 0
+
+
+def quoted(text: str) -> str:
+    """A YAML single-quoted scalar."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""One chat request, resolved: which model and settings answer it, under which id, watched by which trace."""
+
+import time
+import uuid
+from asyncio import CancelledError
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from app.chat_schema import ChatRequest
+from app.completion import AnswerMessage, ChatCompletion, Choice, Report, annotations, guard, scored, usage
+from app.context import Context
+from app.services import ModelCard
+from rag.answer import End, Event, answer
+from rag.errors import InvalidInput, TooLarge
+from rag.stages import Trace
+from rag.types import Message, Prompt, RequestSettings, Role
+
+DEFAULT_MAX_TOKENS = 512
+ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question on its way. `created` is in Unix seconds."""
+
+    id: str
+    created: int
+    draft: Prompt
+    settings: RequestSettings
+    release: str
+    trace: Trace
+    include_usage: bool
+
+    def report(self, end: End) -> Report:
+        """The answer's `raglan` object."""
+        return Report(
+            trace_id=self.trace.id,
+            release=self.release,
+            model=self.settings.model,
+            prompt=self.settings.prompt,
+            timings=end.timings,
+            passages=scored(end.hits),
+            guard=guard(end.verdicts),
+        )
+
+    def completion(self, end: End) -> ChatCompletion:
+        """The whole answer."""
+        message = AnswerMessage(content=end.text, annotations=annotations(end))
+        return ChatCompletion(
+            id=self.id,
+            created=self.created,
+            model=self.settings.model,
+            choices=[Choice(message=message, finish_reason=end.finish_reason)],
+            usage=usage(end),
+            raglan=self.report(end),
+        )
+
+
+def open_turn(body: ChatRequest, context: Context) -> Turn:
+    """Resolve a request. Raises UnknownModel, TooLarge and InvalidInput, all before a trace is opened."""
+    services = context.services
+    card = context.card(body.model)
+    check_limits(body, context)
+    identity = f"chatcmpl-{uuid.uuid4().hex}"
+    draft = draft_prompt(body, card, identity)
+    settings = choose(body, context.settings(card))
+    metadata = {"request_id": context.request_id, "tenant": settings.tenant, "release": services.digest}
+    if context.caller.name and body.user:
+        metadata["end_user"] = body.user
+    trace = services.tracer.start(
+        "chat", draft.messages[-1].content, context.caller.name or body.user, body.raglan.session_id, metadata
+    )
+    include_usage = bool(body.stream_options and body.stream_options.include_usage)
+    return Turn(identity, int(time.time()), draft, settings, services.digest, trace, include_usage)
+
+
+def check_limits(body: ChatRequest, context: Context) -> None:
+    """Raise TooLarge for what the configuration bounds."""
+    config = context.services.config
+    if len(body.messages) > config.max_messages:
+        raise TooLarge(f"A conversation may have {config.max_messages} messages.", "messages")
+    for n, message in enumerate(body.messages):
+        if len(message.text()) > config.max_message_chars:
+            raise TooLarge(f"A message may have {config.max_message_chars} characters.", f"messages[{n}].content")
+
+
+def draft_prompt(body: ChatRequest, card: ModelCard, identity: str) -> Prompt:
+    """The caller's own messages and sampling. Raises InvalidInput when the answer alone would fill the context."""
+    param = "max_tokens" if body.max_tokens else "max_completion_tokens"
+    asked = body.max_tokens or body.max_completion_tokens
+    if asked and asked >= card.context:
+        raise InvalidInput(f"The model's context is {card.context} tokens, question and answer together.", param)
+    return Prompt(
+        model=card.id,
+        messages=tuple(Message(ROLES[m.role], m.text()) for m in body.messages),
+        max_tokens=asked or min(DEFAULT_MAX_TOKENS, card.context // 4),
+        temperature=float(body.temperature or 0),
+        top_p=float(1 if body.top_p is None else body.top_p),
+        stop=body.stops(),
+        seed=body.seed,
+        schema=body.schema_text(),
+        request_id=identity,
+    )
+
+
+def choose(body: ChatRequest, settings: RequestSettings) -> RequestSettings:
+    """The settings with the request's own wishes."""
+    options = body.raglan
+    retrieve = settings.retrieve if options.retrieve is None else options.retrieve
+    top_k = options.top_k or settings.top_k
+    return replace(settings, retrieve=retrieve, top_k=top_k, candidates=max(settings.candidates, top_k))
+
+
+async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:
+    """The answer's events; the trace ends with its text, or with why there is none."""
+    fields: dict[str, str] = {"level": "WARNING", "status_message": "nobody waited for the end"}
+    output: str | None = None
+    try:
+        stages = context.services.stages(turn.trace)
+        async with aclosing(answer(turn.draft, turn.settings, stages, turn.trace)) as stream:
+            async for event in stream:
+                if isinstance(event, End):
+                    output, fields = event.text, {}
+                yield event
+    except (GeneratorExit, CancelledError):
+        raise
+    except BaseException as error:
+        fields = {"level": "ERROR", "status_message": type(error).__name__}
+        raise
+    finally:
+        turn.trace.end(output, **fields)

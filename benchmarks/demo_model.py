@@ -1,0 +1,126 @@
+"""Measures the demo model: does it quote the first evidence line and cite it, exactly, on text it never saw?
+
+    python -m benchmarks.demo_model --backend vllm --out /tmp/demo_model.json
+
+Greedy decoding through vLLM's offline engine, or through transformers with `--backend transformers`.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from models.quote_cases import Case, code_cases, held_out_corpus, natural_cases
+from models.quote_prompt import NOTHING_FOUND
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = ROOT / "models" / "quote"
+RUN_TOKENS = 3
+MAX_NEW_TOKENS = 700
+
+Answerer = Callable[[Sequence[str]], list[str]]
+
+
+def vllm_answerer(model: Path, tensor_parallel: int) -> Answerer:
+    """Return a function from user messages to greedy answers through one vLLM engine in bf16."""
+    from vllm import LLM, SamplingParams
+
+    engine = LLM(
+        model=str(model),
+        dtype="bfloat16",
+        tensor_parallel_size=tensor_parallel,
+        enforce_eager=True,
+        max_num_seqs=16,
+        disable_log_stats=True,
+    )
+    greedy = SamplingParams(temperature=0.0, max_tokens=MAX_NEW_TOKENS)
+
+    def answer(messages: Sequence[str]) -> list[str]:
+        chats = [[{"role": "user", "content": message}] for message in messages]
+        return [output.outputs[0].text for output in engine.chat(chats, greedy)]
+
+    return answer
+
+
+def transformers_answerer(model: Path) -> Answerer:
+    """Return a function from user messages to greedy answers through transformers in bf16, one at a time."""
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    network = AutoModelForCausalLM.from_pretrained(model, dtype="bfloat16")
+
+    def answer(messages: Sequence[str]) -> list[str]:
+        answers = []
+        for message in tqdm(messages):
+            chat = [{"role": "user", "content": message}]
+            ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+            output = network.generate(**ids, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
+            answers.append(tokenizer.decode(output[0][ids["input_ids"].shape[1] :], skip_special_tokens=True))
+        return answers
+
+    return answer
+
+
+def holds_foreign_run(case: Case, answer: str, tokenize: Callable[[str], list[str]]) -> bool:
+    """Tell whether `answer`, its citation aside, has `RUN_TOKENS` tokens in a row that no evidence line has."""
+    if answer == NOTHING_FOUND:
+        return False
+    quoted = tokenize(re.sub(r" \[\d+\]$", "", answer))
+    known: set[tuple[str, ...]] = set()
+    for _, line in case.evidence:
+        tokens = tokenize(line)
+        known.update(zip(*(tokens[i:] for i in range(RUN_TOKENS)), strict=False))
+    return any(run not in known for run in zip(*(quoted[i:] for i in range(RUN_TOKENS)), strict=False))
+
+
+def holds_foreign_word(case: Case, answer: str) -> bool:
+    """Tell whether `answer`, its citation aside, has a word that no evidence line has."""
+    known = {word for _, line in case.evidence for word in line.split()}
+    return answer != NOTHING_FOUND and not set(re.sub(r" \[\d+\]$", "", answer).split()) <= known
+
+
+def score(cases: list[Case], answers: list[str], tokenize: Callable[[str], list[str]]) -> dict[str, Any]:
+    """Return the shares over `cases` of exact answers, exact sentences, and answers with foreign words or runs."""
+    pairs = list(zip(cases, answers, strict=True))
+    return {
+        "prompts": len(cases),
+        "exact": sum(a == c.answer for c, a in pairs) / len(cases),
+        "exact_citation": sum(a.endswith(f" [{c.evidence[0][0]}]") for c, a in pairs) / len(cases),
+        "foreign_runs": sum(holds_foreign_run(c, a, tokenize) for c, a in pairs) / len(cases),
+        "foreign_words": sum(holds_foreign_word(c, a) for c, a in pairs) / len(cases),
+        "wrong": [{"expected": c.answer, "answer": a} for c, a in pairs if a != c.answer],
+    }
+
+
+def main() -> None:
+    """Measure both sets, print the shares, and write everything to `--out` as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backend", choices=["vllm", "transformers"], default="vllm")
+    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--tensor-parallel", type=int, default=1, help="vLLM only")
+    parser.add_argument("--natural", type=int, default=300, help="prompts of held-out sentences")
+    parser.add_argument("--code", type=int, default=100, help="prompts of code, paths, numbers and symbols")
+    parser.add_argument("--out", type=Path, help="write the result here as JSON, wrong answers included")
+    args = parser.parse_args()
+
+    held = held_out_corpus(ROOT)
+    sets = {"natural": natural_cases(held, args.natural), "code": code_cases(held, args.code)}
+    tokenize = AutoTokenizer.from_pretrained(args.model).tokenize
+    if args.backend == "vllm":
+        answerer = vllm_answerer(args.model, args.tensor_parallel)
+    else:
+        answerer = transformers_answerer(args.model)
+    result: dict[str, Any] = {"backend": args.backend, "tensor_parallel": args.tensor_parallel}
+    for name, cases in sets.items():
+        result[name] = score(cases, answerer([case.prompt for case in cases]), tokenize)
+        shares = {k: f"{v:.1%}" for k, v in result[name].items() if isinstance(v, float)}
+        print(f"{name}: {len(cases)} prompts, " + ", ".join(f"{k} {v}" for k, v in shares.items()))
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

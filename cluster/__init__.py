@@ -1,0 +1,1 @@
+"""Serve and Ray cluster files, and what checks them."""

@@ -1,0 +1,54 @@
+"""The whole wiring, top to bottom: every `.bind()` of the project. `serve run cluster/local.yaml` calls `build`."""
+
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+from ray.serve.llm import LLMConfig, build_llm_deployment
+
+from deployments.embedder import Embedder
+from deployments.guard import Guard
+from deployments.ingress import Ingress
+from deployments.llm import LLM
+from deployments.reranker import Reranker
+from deployments.retriever import Retriever
+from deployments.settings import ModelConfig, Settings
+from deployments.validator import Validator
+
+
+def build(args: dict[str, Any]) -> Application:
+    """Wire the graph from a Serve YAML's `args`. Raises pydantic's ValidationError naming the field at fault."""
+    settings = Settings.load(args)
+    tracing = settings.tracing
+    stages = {
+        "Embedder": serve.deployment(Embedder, name="Embedder").bind(settings.embed, tracing),
+        "Guard": serve.deployment(Guard, name="Guard").bind(settings.guard, tracing),
+        "Retriever": serve.deployment(Retriever, name="Retriever").bind(
+            settings.store, settings.embed.dimensions, tracing
+        ),
+        "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, settings.embed, tracing),
+        "Validator": serve.deployment(Validator, name="Validator").bind(settings.validate_, tracing),
+    }
+    engines = {
+        f"LLM:{model.id}": build_llm_deployment(engine_config(model), name_prefix="LLM:", deployment_cls=LLM)
+        for model in settings.models
+    }
+    return serve.deployment(Ingress, name="Ingress").bind(settings, {**stages, **engines})
+
+
+def engine_config(model: ModelConfig) -> LLMConfig:
+    """ray.serve.llm's configuration of one model. Its streamed pieces are never held back."""
+    bundle = model.bundle or ({"CPU": 1} if model.accelerator == "cpu" else {"GPU": 1})
+    return LLMConfig(
+        model_loading_config={"model_id": model.id, "model_source": model.path},
+        accelerator_type=model.accelerator_type,
+        accelerator_config={"kind": model.accelerator},
+        placement_group_config={"bundle_per_worker": dict(bundle), "strategy": "STRICT_PACK"},
+        engine_kwargs={
+            "max_model_len": model.context,
+            "enable_per_request_metrics": True,
+            **model.engine,
+        },
+        experimental_configs={"stream_batching_interval_ms": 0},
+        runtime_env={"env_vars": dict(model.env)},
+    )

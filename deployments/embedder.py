@@ -1,0 +1,41 @@
+"""Texts to unit vectors: what waits at the same moment is encoded in one batch."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+from ray import serve
+
+from deployments.tracing import TracingConfig, make_tracer
+from guardrails.mask import mask
+from rag.embed import EmbedConfig, SentenceEmbedder
+from rag.types import Vector
+
+
+class Embedder:
+    """Holds the weights. `user_config`: max_batch_size, batch_wait_timeout_s."""
+
+    def __init__(self, config: EmbedConfig, tracing: TracingConfig) -> None:
+        self.model = SentenceEmbedder(config)
+        self.model.load()
+        self.tracer = make_tracer(tracing, mask)
+
+    def reconfigure(self, user_config: dict[str, Any]) -> None:
+        self.encode.set_max_batch_size(user_config["max_batch_size"])  # type: ignore[attr-defined]
+        self.encode.set_batch_wait_timeout_s(user_config["batch_wait_timeout_s"])  # type: ignore[attr-defined]
+
+    @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]
+    async def encode(self, requests: list[list[str]]) -> list[Vector]:
+        """One forward pass for all requests that wait."""
+        flat = [text for texts in requests for text in texts]
+        vectors = await asyncio.to_thread(self.model.encode, flat)
+        return np.split(vectors, np.cumsum([len(texts) for texts in requests])[:-1])
+
+    async def embed(self, texts: list[str], carrier: dict[str, str]) -> Vector:
+        """Return float32 unit vectors of shape (len(texts), d)."""
+        with self.tracer.observe(carrier, "embed", "embedding", {"texts": len(texts)}):
+            vectors: Vector = await self.encode(texts)
+            return vectors
+
+    async def check_health(self) -> None:
+        """Alive as long as the event loop runs."""

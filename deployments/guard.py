@@ -1,0 +1,28 @@
+"""NeMo input rails on the question, beside retrieval and on the same vector."""
+
+from deployments.tracing import TracingConfig, make_tracer
+from guardrails.config import GuardConfig
+from guardrails.input import InputRails
+from guardrails.mask import mask
+from rag.types import Message, RequestSettings, Vector, Verdict
+
+
+class Guard:
+    """Holds the rails."""
+
+    def __init__(self, config: GuardConfig, tracing: TracingConfig) -> None:
+        self.rails = InputRails(config)
+        self.rails.load()
+        self.tracer = make_tracer(tracing, mask)
+
+    async def check(
+        self, messages: list[Message], vector: Vector, settings: RequestSettings, carrier: dict[str, str]
+    ) -> Verdict:
+        """Judge the conversation; a check that fails blocks."""
+        with self.tracer.observe(carrier, "guard", "guardrail", messages[-1].content) as observation:
+            verdict = await self.rails.check(messages, vector, settings)
+            observation.end(output={"allowed": verdict.allowed, "checks": [c.name for c in verdict.checks]})
+            return verdict
+
+    async def check_health(self) -> None:
+        """Alive as long as the event loop runs."""

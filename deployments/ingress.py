@@ -1,0 +1,111 @@
+"""HTTP replicas: each runs the whole of `rag/answer.py` in process and reaches the other stages by handle."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from fastapi import FastAPI
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from app.application import create_app
+from app.feedback import FileFeedback
+from app.services import Dependency, ModelCard, Services
+from deployments.handles import (
+    RemoteEmbedder,
+    RemoteGuard,
+    RemoteLLM,
+    RemoteReranker,
+    RemoteRetriever,
+    RemoteValidator,
+)
+from deployments.settings import ROOT, Settings, absolute
+from deployments.tracing import make_tracer
+from guardrails.mask import StreamMasker, mask
+from rag.ingest import Ingestor
+from rag.prompt import PromptBook, load_templates, token_counter
+from rag.stages import Stages, Trace
+
+READY_TIMEOUT_S = 2.0
+
+
+@serve.ingress()  # type: ignore[untyped-decorator]
+class Ingress:
+    """Holds no state but the configuration."""
+
+    def __init__(self, settings: Settings, handles: Mapping[str, DeploymentHandle]) -> None:
+        """`handles` are the stages' by deployment name; the engines' names are `LLM:` and the model's id."""
+        self.handles = handles
+        self.settings = settings
+        self.tracer = make_tracer(settings.tracing, mask)
+        self.prompts = PromptBook(
+            load_templates(ROOT / "prompts"),
+            {m.id: m.context for m in settings.models},
+            {m.id: token_counter(Path(m.path) / "tokenizer.json") for m in settings.models},
+        )
+        missing = {m.prompt for m in settings.models} - set(self.prompts.templates)
+        if missing:
+            raise ValueError(f"models.prompt: no such template in prompts/: {', '.join(sorted(missing))}")
+        self.llms = {
+            m.id: handles[f"LLM:{m.id}"].options(stream=True, method_name="generate") for m in settings.models
+        }
+
+    async def __serve_build_asgi_app__(self) -> FastAPI:
+        return create_app(self.services())
+
+    def stages(self, trace: Trace) -> Stages:
+        """The roles, bound to one request's trace."""
+        timeout, carrier = self.settings.stage_timeout_s, trace.carrier
+        return Stages(
+            prompts=self.prompts,
+            masker=StreamMasker,
+            embedder=RemoteEmbedder("embed", self.handles["Embedder"], timeout, carrier),
+            guard=RemoteGuard("guard", self.handles["Guard"], timeout, carrier),
+            retriever=RemoteRetriever("retrieve", self.handles["Retriever"], timeout, carrier),
+            reranker=RemoteReranker("rerank", self.handles["Reranker"], timeout, carrier),
+            llm=RemoteLLM(self.llms),
+            validator=RemoteValidator("validate", self.handles["Validator"], timeout, carrier),
+        )
+
+    def services(self) -> Services:
+        """What the HTTP layer is given."""
+        settings = self.settings
+        timeout = settings.http.request_timeout_s
+        embedder = RemoteEmbedder("embed", self.handles["Embedder"], timeout)
+        library = RemoteRetriever("retrieve", self.handles["Retriever"], timeout)
+        first = settings.models[0]
+        defaults = replace(
+            settings.retrieve.defaults(first.id, first.prompt),
+            guard=settings.guard.enabled,
+            validate=settings.validate_.enabled,
+        )
+        return Services(
+            config=settings.http,
+            models={m.id: ModelCard(m.id, m.prompt, m.context) for m in settings.models},
+            defaults=defaults,
+            stages=self.stages,
+            embedder=embedder,
+            library=library,
+            ingestor=Ingestor(embedder, library, settings.chunk),
+            tracer=self.tracer,
+            feedback=FileFeedback(absolute(settings.feedback_path)),
+            dependencies=self.dependencies,
+            digest=settings.digest,
+        )
+
+    async def dependencies(self) -> list[Dependency]:
+        """Ask every stage for a sign of life, side by side."""
+
+        async def ask(name: str, handle: DeploymentHandle) -> Dependency:
+            try:
+                async with asyncio.timeout(READY_TIMEOUT_S):
+                    await handle.check_health.remote()
+            except Exception as error:  # noqa: BLE001  whatever is wrong, the line says so
+                return Dependency(name, False, type(error).__name__)
+            return Dependency(name, True)
+
+        return await asyncio.gather(*(ask(n, h) for n, h in self.handles.items()))
+
+    async def check_health(self) -> None:
+        """Alive as long as the event loop runs."""

@@ -1,0 +1,74 @@
+"""ray.serve.llm's server with one more method: a Prompt in, Pieces out, errors raised instead of yielded."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from ray.serve.llm.deployment import LLMServer
+
+from rag.errors import InvalidInput, PromptTooLong, StageFailed
+from rag.types import Piece, Prompt, Usage
+
+
+class LLM(LLMServer):  # type: ignore[misc]
+    """An engine replica: vLLM behind OpenAI's protocol, tensor and pipeline parallel by its placement group."""
+
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece]:
+        """Stream the answer. Raises PromptTooLong and InvalidInput for what the engine refuses."""
+        async with aclosing(self.engine.chat(chat_request(prompt), None)) as lines:
+            async for line in lines:
+                for piece in pieces(line):
+                    yield piece
+
+
+def chat_request(prompt: Prompt) -> Any:
+    """OpenAI's request for `prompt`, as vLLM's own type. Raises InvalidInput for a JSON schema vLLM refuses."""
+    from ray.serve.llm.openai_api_models import ChatCompletionRequest
+
+    fields: dict[str, Any] = {
+        "model": prompt.model,
+        "messages": [{"role": m.role, "content": m.content} for m in prompt.messages],
+        "max_completion_tokens": prompt.max_tokens,
+        "temperature": prompt.temperature,
+        "top_p": prompt.top_p,
+        "stop": list(prompt.stop) or None,
+        "seed": prompt.seed,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if prompt.request_id:
+        fields["request_id"] = prompt.request_id
+    if prompt.schema is not None:
+        json_schema = {"name": "answer", "schema": json.loads(prompt.schema)}
+        fields["response_format"] = {"type": "json_schema", "json_schema": json_schema}
+    return ChatCompletionRequest(**fields)
+
+
+def pieces(line: Any) -> list[Piece]:
+    """Read one item of the engine's stream: a server-sent event, or an error response."""
+    if not isinstance(line, str):
+        raise refusal(line.error.message)
+    payload = line.removeprefix("data: ").strip()
+    if payload == "[DONE]":
+        return []
+    chunk = json.loads(payload)
+    if "error" in chunk:
+        raise StageFailed("llm", "the engine failed while generating")
+    found = [
+        Piece(choice["delta"].get("content") or "", choice.get("finish_reason")) for choice in chunk["choices"]
+    ]
+    if usage := chunk.get("usage"):
+        queue_ms = (chunk.get("metrics") or {}).get("queue_time_ms")
+        found.append(Piece(usage=Usage(usage["prompt_tokens"], usage["completion_tokens"]), queue_ms=queue_ms))
+    return [p for p in found if p != Piece()]
+
+
+def refusal(message: str) -> InvalidInput:
+    """The engine's 400, told apart by its text: vLLM gives all of them one type."""
+    lowered = message.lower()
+    if "context length" in lowered or "maximum model length" in lowered or "longer than" in lowered:
+        return PromptTooLong("the prompt does not fit the model's context", "messages")
+    if "schema" in lowered or "grammar" in lowered or "structured" in lowered:
+        return InvalidInput("the engine cannot constrain its output to this JSON schema", "response_format")
+    return InvalidInput("the engine refused the request", None)

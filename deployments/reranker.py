@@ -1,0 +1,29 @@
+"""A closer look at the hits, and at their sentences."""
+
+from deployments.tracing import TracingConfig, make_tracer
+from guardrails.mask import mask
+from rag.embed import EmbedConfig, SentenceEmbedder
+from rag.rerank import MaxSimReranker, RerankConfig
+from rag.types import Hit, RequestSettings
+
+
+class Reranker:
+    """Holds the weights and the bounded cache of token vectors."""
+
+    def __init__(self, config: RerankConfig, embed: EmbedConfig, tracing: TracingConfig) -> None:
+        model = SentenceEmbedder(embed)
+        model.load()
+        self.reranker = MaxSimReranker(model, config)
+        self.tracer = make_tracer(tracing, mask)
+
+    async def rerank(
+        self, question: str, hits: list[Hit], settings: RequestSettings, carrier: dict[str, str]
+    ) -> list[Hit]:
+        """Return at most `settings.top_k` hits, best first, with their sentences scored."""
+        with self.tracer.observe(carrier, "rerank", "retriever", {"hits": len(hits)}) as observation:
+            ranked = await self.reranker.rerank(question, hits, settings)
+            observation.end(output=[{"id": h.passage.id, "score": h.score} for h in ranked])
+            return ranked
+
+    async def check_health(self) -> None:
+        """Alive as long as the event loop runs."""

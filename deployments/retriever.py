@@ -1,0 +1,39 @@
+"""Hybrid search, upsert and delete. One replica when the store is embedded: it holds the store."""
+
+from deployments.tracing import TracingConfig, make_tracer
+from guardrails.mask import mask
+from rag.retrieve import HybridRetriever
+from rag.store import StoreConfig, open_store
+from rag.types import DocumentInfo, Hit, Passage, RequestSettings, Vector
+
+
+class Retriever:
+    """Opens the store, or makes an empty one."""
+
+    def __init__(self, store: StoreConfig, dimensions: int, tracing: TracingConfig) -> None:
+        self.retriever = HybridRetriever(open_store(store, dimensions))
+        self.tracer = make_tracer(tracing, mask)
+
+    async def retrieve(
+        self, question: str, vector: Vector, settings: RequestSettings, carrier: dict[str, str]
+    ) -> list[Hit]:
+        """Return at most `settings.candidates` hits, best first."""
+        with self.tracer.observe(carrier, "retrieve", "retriever", question) as observation:
+            hits = await self.retriever.retrieve(question, vector, settings)
+            observation.end(output=[{"id": h.passage.id, "score": h.score} for h in hits])
+            return hits
+
+    async def upsert(self, passages: list[Passage], vectors: Vector) -> None:
+        """Replace these documents; durable and searchable on return."""
+        await self.retriever.upsert(passages, vectors)
+
+    async def delete(self, document_id: str, tenant: str) -> bool:
+        """Remove a document's passages."""
+        return await self.retriever.delete(document_id, tenant)
+
+    async def documents(self, tenant: str) -> list[DocumentInfo]:
+        """List the tenant's documents."""
+        return await self.retriever.documents(tenant)
+
+    async def check_health(self) -> None:
+        """Alive as long as the event loop runs."""

@@ -1,0 +1,100 @@
+"""The application's configuration: every section stands beside its user, here they are only put together.
+
+The only place that reads the environment.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.services import HttpConfig
+from deployments.tracing import TracingConfig
+from guardrails.config import GuardConfig, ValidateConfig
+from rag.chunk import ChunkConfig
+from rag.embed import EmbedConfig
+from rag.rerank import RerankConfig
+from rag.retrieve import RetrieveConfig
+from rag.store import StoreConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class ModelConfig(BaseModel):
+    """A model that requests may name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(min_length=1, max_length=128, description="The name a request gives in `model`.")
+    source: str = Field(description="A Hugging Face id, or a path; a relative one counts from the project's root.")
+    prompt: str = Field("passages@1", description="The template in prompts/ that this model is asked with.")
+    context: int = Field(4096, ge=256, description="Longest prompt plus answer, in tokens (vLLM's max_model_len).")
+    accelerator: Literal["cpu", "gpu"] = Field("gpu", description="What the engine runs on.")
+    accelerator_type: str | None = Field(None, description="Ray's name of the GPU type, such as H100; none: any.")
+    engine: Mapping[str, Any] = Field(
+        default_factory=dict, description="vLLM's engine arguments: tensor_parallel_size, dtype, stream_interval ..."
+    )
+    env: Mapping[str, str] = Field(default_factory=dict, description="Environment of the engine's processes.")
+    bundle: Mapping[str, float] | None = Field(
+        None, description="Resources of one engine worker in the placement group; none: one CPU or one GPU."
+    )
+
+    @property
+    def path(self) -> str:
+        """`source`, with a relative path made absolute."""
+        return str(ROOT / self.source) if (ROOT / self.source).exists() else self.source
+
+
+class Settings(BaseModel):
+    """The `args` of a Serve YAML in cluster/."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    models: tuple[ModelConfig, ...] = Field(min_length=1, description="The models; the first is the default.")
+    http: HttpConfig = HttpConfig()
+    embed: EmbedConfig = EmbedConfig()
+    store: StoreConfig = StoreConfig()
+    chunk: ChunkConfig = ChunkConfig()
+    retrieve: RetrieveConfig = RetrieveConfig()
+    rerank: RerankConfig = RerankConfig()
+    guard: GuardConfig = GuardConfig()
+    validate_: ValidateConfig = Field(ValidateConfig(), alias="validate")
+    tracing: TracingConfig = TracingConfig()
+    stage_timeout_s: float = Field(30, gt=0, description="Longest time for one stage before the engine, in seconds.")
+    feedback_path: Path = Field(Path("var/feedback.jsonl"), description="Where thumbs up and down are appended.")
+
+    @model_validator(mode="after")
+    def unique_models(self) -> Self:
+        ids = [m.id for m in self.models]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"models: two have the same id in {ids}")
+        return self
+
+    @classmethod
+    def load(cls, args: Mapping[str, Any]) -> Self:
+        """Validate a YAML's `args`; LANGFUSE_* of the environment fill what `tracing` leaves out."""
+        tracing = {
+            field: os.environ[name]
+            for field, name in (
+                ("host", "LANGFUSE_BASE_URL"),
+                ("public_key", "LANGFUSE_PUBLIC_KEY"),
+                ("secret_key", "LANGFUSE_SECRET_KEY"),
+            )
+            if os.environ.get(name)
+        } | dict(args.get("tracing", {}))
+        return cls.model_validate({**args, "tracing": tracing})
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits that change with any setting; secrets are left out."""
+        return hashlib.sha256(self.model_dump_json(exclude={"tracing": {"secret_key"}}).encode()).hexdigest()[:12]
+
+
+def absolute(path: Path) -> Path:
+    """A relative path counts from the project's root, wherever the process runs."""
+    return path if path.is_absolute() else ROOT / path
+
+

@@ -1,0 +1,137 @@
+"""Versioned prompt templates, and the messages they make of a conversation and its hits, within a token budget."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from jinja2 import StrictUndefined, Template
+from jinja2.sandbox import SandboxedEnvironment
+from pydantic import BaseModel, ConfigDict, Field
+
+from rag.errors import NotFound, PromptTooLong
+from rag.types import Hit, Message, RequestSettings
+
+JINJA = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+TOKENS_PER_MESSAGE = 8
+"""What a chat template adds around a message; the widest of the common ones (Llama 3, Qwen, ChatML) add 5 to 7."""
+
+CountTokens = Callable[[str], int]
+
+
+class PromptTemplate(BaseModel):
+    """A file `prompts/NAME@VERSION.yaml`; Jinja templates over `evidence` (n, text, title) and `question`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str = Field(description="What the prompt is for.")
+    evidence: Literal["sentences", "passages"] = Field(
+        description="`sentences`: the best sentences of all hits; `passages`: whole hits."
+    )
+    max_evidence: int = Field(ge=1, le=64, description="Most evidence entries.")
+    system: str = Field("", description="System message; empty: none.")
+    user: str = Field("{{ question }}", description="What the last user message becomes.")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One entry: `n` is the citation number, the hit's place counted from 1."""
+
+    n: int
+    text: str
+    title: str
+
+
+def load_templates(folder: Path) -> dict[str, PromptTemplate]:
+    """Read every `NAME@VERSION.yaml` of `folder`, by `NAME@VERSION`. Raises ValueError that names a bad file."""
+    templates = {}
+    for path in sorted(folder.glob("*@*.yaml")):
+        try:
+            templates[path.stem] = PromptTemplate.model_validate(yaml.safe_load(path.read_text()))
+        except ValueError as error:
+            raise ValueError(f"prompt {path.name}: {error}") from error
+    return templates
+
+
+def sentences(hits: Sequence[Hit], most: int) -> list[Evidence]:
+    """The best-scored sentences of all hits, best first."""
+    scored = [
+        (s.score, Evidence(n, " ".join(hit.passage.text[s.start : s.end].split()), hit.passage.title))
+        for n, hit in enumerate(hits, 1)
+        for s in hit.sentences
+    ]
+    return [e for _, e in sorted(scored, key=lambda pair: -pair[0])[:most]]
+
+
+def passages(hits: Sequence[Hit], most: int) -> list[Evidence]:
+    """The hits as they stand. A passage cannot close its own block: its `</passage` is broken up."""
+    return [
+        Evidence(n, hit.passage.text.replace("</passage", "< /passage"), hit.passage.title.replace('"', "'"))
+        for n, hit in enumerate(hits[:most], 1)
+    ]
+
+
+class PromptBook:
+    """Role PromptWriter over templates; `contexts` and `counters` are the models' sizes and token counters by id."""
+
+    def __init__(
+        self,
+        templates: Mapping[str, PromptTemplate],
+        contexts: Mapping[str, int],
+        counters: Mapping[str, CountTokens],
+    ) -> None:
+        self.templates = templates
+        self.contexts = contexts
+        self.counters = counters
+        self.compiled: dict[str, tuple[Template, Template]] = {
+            name: (JINJA.from_string(t.system), JINJA.from_string(t.user)) for name, t in templates.items()
+        }
+
+    def write(
+        self, messages: Sequence[Message], hits: Sequence[Hit], settings: RequestSettings, max_tokens: int
+    ) -> tuple[Message, ...]:
+        """Drop the weakest evidence, then the oldest turns, until the prompt fits. Raises PromptTooLong, NotFound."""
+        if settings.prompt not in self.templates:
+            raise NotFound(f"no prompt {settings.prompt}", "prompt")
+        template = self.templates[settings.prompt]
+        pick = sentences if template.evidence == "sentences" else passages
+        evidence = pick(hits, template.max_evidence)
+        count = self.counters[settings.model]
+        room = self.contexts[settings.model] - max_tokens
+        turns = list(messages)
+        while True:
+            prompt = self._render(settings.prompt, turns, evidence)
+            if sum(count(m.content) + TOKENS_PER_MESSAGE for m in prompt) <= room:
+                return prompt
+            if evidence:
+                evidence = evidence[:-1]
+            elif len(turns) > 1:
+                turns = turns[1:]
+            else:
+                raise PromptTooLong(
+                    f"the message and max_tokens={max_tokens} do not fit the model's context of "
+                    f"{self.contexts[settings.model]} tokens",
+                    "messages",
+                )
+
+    def _render(self, name: str, turns: Sequence[Message], evidence: Sequence[Evidence]) -> tuple[Message, ...]:
+        system, user = self.compiled[name]
+        *earlier, last = turns
+        first = system.render(evidence=evidence, question=last.content)
+        asked = user.render(evidence=evidence, question=last.content)
+        return (
+            *((Message("system", first),) if first else ()),
+            *earlier,
+            Message("user", asked),
+        )
+
+
+def token_counter(tokenizer_file: Path | None) -> CountTokens:
+    """Count with the model's own `tokenizer.json`; without one, three characters make a token (a safe over-count)."""
+    if tokenizer_file is None or not tokenizer_file.exists():
+        return lambda text: len(text) // 3 + 1
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)

@@ -1,0 +1,181 @@
+"""Late interaction over the embedder's own token vectors (MaxSim), blended with the first stage's scores.
+
+It also scores every sentence of the passages it keeps: how well it would answer the question by itself.
+"""
+
+import asyncio
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from rag.chunk import embedded_prefix, embedded_text
+from rag.embed import SentenceEmbedder, TokenVectors
+from rag.sentences import Kind, sentences
+from rag.sparse import STOPWORDS, terms
+from rag.types import Hit, RequestSettings, Sentence
+
+STOP_WEIGHT = 0.2
+"""What a stop word or punctuation of the question counts beside a content word."""
+PENALTY: dict[Kind, float] = {
+    "prose": 0.0,
+    "long": 0.1,
+    "row": 0.12,
+    "intro": 0.2,
+    "heading": 0.25,
+    "question": 0.25,
+    "fragment": 0.25,
+}
+"""What is taken off a sentence that makes a poor quotation."""
+CLOSE, SHARED, PASSAGE = 0.5, 0.25, 0.25
+"""Shares of a sentence's closeness, shared words and passage in its score."""
+
+
+class RerankConfig(BaseModel):
+    """What the reranker keeps."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cache_bytes: int = Field(
+        128_000_000, ge=0, description="Memory for the token vectors of passages seen before, in bytes."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question by token, each with its weight (they sum to 1), and its index terms."""
+
+    vectors: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    terms: tuple[str, ...]
+
+
+class MaxSimReranker:
+    """The Reranker role. `embedder` is loaded by whoever owns it; safe to call from threads."""
+
+    def __init__(self, embedder: SentenceEmbedder, config: RerankConfig) -> None:
+        self._embedder = embedder
+        self._cache = TokenCache(config.cache_bytes)
+
+    async def rerank(self, question: str, hits: Sequence[Hit], settings: RequestSettings) -> list[Hit]:
+        """Return at most `settings.top_k` of `hits`, best first, with `rerank` and `sentences` set."""
+        return await asyncio.to_thread(self.score, question, hits, settings.rerank_weight, settings.top_k)
+
+    def score(self, question: str, hits: Sequence[Hit], weight: float, top_k: int) -> list[Hit]:
+        """`rerank`, blocking. `weight` is MaxSim's share of the new score; both sides are standardised first."""
+        if not hits:
+            return []
+        asked = self._ask(question)
+        tokens = self._tokens(hits)
+        similar = [asked.vectors @ t.vectors.astype(np.float32).T for t in tokens]
+        maxsim = np.array([asked.weights @ s.max(1, initial=0.0) for s in similar])
+        first = np.array([hit.score for hit in hits])
+        blended = (1 - weight) * standard(first) + weight * standard(maxsim)
+        kept = np.argsort(-blended, kind="stable")[:top_k]
+        quotes = score_sentences(asked, [Evidence(hits[n], similar[n], tokens[n], float(maxsim[n])) for n in kept])
+        return [
+            replace(hits[n], score=float(blended[n]), rerank=float(maxsim[n]), sentences=found)
+            for n, found in zip(kept, quotes, strict=True)
+        ]
+
+    def _ask(self, question: str) -> Asked:
+        [tokens] = self._embedder.token_vectors([question])
+        words = [question[start:end].lower() for start, end in tokens.spans]
+        weights = np.array([token_weight(word) for word in words], np.float32)
+        vectors = tokens.vectors.astype(np.float32)
+        return Asked(vectors, weights / (weights.sum() or 1.0), tuple(dict.fromkeys(terms(question))))
+
+    def _tokens(self, hits: Sequence[Hit]) -> list[TokenVectors]:
+        texts = [embedded_text(hit.passage) for hit in hits]
+        known = {text: self._cache.get(text) for text in texts}
+        missing = [text for text, tokens in known.items() if tokens is None]
+        fresh = dict(zip(missing, map(halved, self._embedder.token_vectors(missing)), strict=True)) if missing else {}
+        for text, tokens in fresh.items():
+            self._cache.put(text, tokens)
+        return [known[text] or fresh[text] for text in texts]
+
+
+class TokenCache:
+    """The token vectors of recent texts, least recently used out first, within `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._kept: OrderedDict[str, TokenVectors] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, text: str) -> TokenVectors | None:
+        with self._lock:
+            if text in self._kept:
+                self._kept.move_to_end(text)
+            return self._kept.get(text)
+
+    def put(self, text: str, tokens: TokenVectors) -> None:
+        with self._lock:
+            if text not in self._kept:
+                self._size += tokens.nbytes
+            self._kept[text] = tokens
+            while self._size > self._limit:
+                self._size -= self._kept.popitem(last=False)[1].nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A kept hit with what was measured of it: token similarities (question, passage), its tokens, its MaxSim."""
+
+    hit: Hit
+    similar: NDArray[np.float32]
+    tokens: TokenVectors
+    maxsim: float
+
+
+def score_sentences(asked: Asked, evidence: Sequence[Evidence]) -> list[tuple[Sentence, ...]]:
+    """Each hit's sentences, scored: MaxSim over the sentence's own tokens, its share of the question's index terms
+    (weighted by how few sentences have them) and the passage's MaxSim, less what makes it a poor quotation.
+    """
+    spans = [sentences(item.hit.passage.text) for item in evidence]
+    found = [
+        [frozenset(terms(item.hit.passage.text[span.start : span.end])) for span in group]
+        for item, group in zip(evidence, spans, strict=True)
+    ]
+    rarity = term_rarity(asked.terms, [group for groups in found for group in groups])
+    out = []
+    for item, group, having in zip(evidence, spans, found, strict=True):
+        shift = len(embedded_prefix(item.hit.passage))
+        starts, ends = item.tokens.spans[:, 0] - shift, item.tokens.spans[:, 1] - shift
+        scored = []
+        for span, words in zip(group, having, strict=True):
+            inside = item.similar[:, (starts >= span.start) & (ends <= span.end)]
+            close = float(asked.weights @ inside.max(1, initial=0.0))
+            shared = sum(share for term, share in rarity.items() if term in words)
+            score = CLOSE * close + SHARED * shared + PASSAGE * item.maxsim - PENALTY[span.kind]
+            scored.append(Sentence(span.start, span.end, score))
+        out.append(tuple(scored))
+    return out
+
+
+def term_rarity(asked: Sequence[str], having: Sequence[frozenset[str]]) -> dict[str, float]:
+    """The question's terms, each with its share of their total rarity among the sentences; shares sum to 1."""
+    rarity = {term: math.log1p(len(having) / (1 + sum(term in words for words in having))) for term in asked}
+    total = sum(rarity.values()) or 1.0
+    return {term: value / total for term, value in rarity.items()}
+
+
+def token_weight(word: str) -> float:
+    """Stop words and punctuation of a question say little of what it is about."""
+    return STOP_WEIGHT if word in STOPWORDS or not any(map(str.isalnum, word)) else 1.0
+
+
+def halved(tokens: TokenVectors) -> TokenVectors:
+    """In half precision: MaxSim does not notice, memory does."""
+    return replace(tokens, vectors=tokens.vectors.astype(np.float16))
+
+
+def standard(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The scores in their own standard deviations from their mean."""
+    return np.asarray((scores - scores.mean()) / (scores.std() + 1e-9))

@@ -1,0 +1,97 @@
+"""Both Serve files are what Ray and we take them for."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+from ray.serve import Application
+from ray.serve._private.build_app import build_app
+from ray.serve.schema import ServeDeploySchema
+
+from deployments.application import build, engine_config
+from deployments.settings import ROOT, Settings
+
+CLUSTER = ROOT / "cluster"
+PROFILES = ["local.yaml", "gpu.yaml"]
+
+
+def load(name: str) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((CLUSTER / name).read_text())
+    return config
+
+
+def deployments(application: Application) -> dict[str, Any]:
+    built = build_app(application, name="raglan", default_runtime_env={})
+    return {d.name: d for d in built.deployments}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_profile_passes_rays_schema_and_ours(name: str) -> None:
+    config = load(name)
+    ServeDeploySchema.model_validate(config)
+    Settings.load(config["applications"][0]["args"])
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_deployment_is_built_and_configured_and_bounded(name: str) -> None:
+    application = load(name)["applications"][0]
+    built = deployments(build(application["args"]))
+    configured = {d["name"]: d for d in application["deployments"]}
+    assert set(configured) == set(built)
+    for options in configured.values():
+        assert options["max_ongoing_requests"] > 0
+        assert options["max_queued_requests"] > 0
+        assert options["autoscaling_config"]["max_replicas"] >= options["autoscaling_config"]["min_replicas"] >= 1
+
+
+def test_the_gpu_profile_shards_its_model_over_gpus_in_one_place() -> None:
+    settings = Settings.load(load("gpu.yaml")["applications"][0]["args"])
+    big = engine_config(settings.models[0])
+    assert big.engine_kwargs["tensor_parallel_size"] == 4
+    built = deployments(build(load("gpu.yaml")["applications"][0]["args"]))["LLM:llama-70b"]
+    bundles = built._replica_config.placement_group_bundles
+    assert sum(b.get("GPU", 0) for b in bundles) == 4
+    assert built._replica_config.placement_group_strategy == "STRICT_PACK"
+
+
+def test_an_embedded_store_has_one_replica() -> None:
+    local = {d["name"]: d for d in load("local.yaml")["applications"][0]["deployments"]}
+    assert local["Retriever"]["autoscaling_config"]["max_replicas"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"models": []}, "models"),
+        ({"models": [{"id": "a", "source": "x"}, {"id": "a", "source": "y"}]}, "models"),
+        ({"retrieve": {"top_k": 0}}, "retrieve.top_k"),
+        ({"unknown": 1}, "unknown"),
+        ({"http": {"api_keys": [{"name": "a", "sha256": "secret"}]}}, "http.api_keys.0.sha256"),
+    ],
+)
+def test_a_bad_setting_is_named(change: dict[str, Any], field: str) -> None:
+    args = {**load("local.yaml")["applications"][0]["args"], **change}
+    with pytest.raises(ValidationError) as error:
+        Settings.load(args)
+    assert field in {".".join(map(str, e["loc"])) or "models" for e in error.value.errors()}
+
+
+def test_langfuse_keys_come_from_the_environment_and_stay_out_of_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    args = load("local.yaml")["applications"][0]["args"]
+    digests = []
+    for key in ("sk-lf-one", "sk-lf-two"):
+        monkeypatch.setenv("LANGFUSE_SECRET_KEY", key)
+        monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf")
+        settings = Settings.load(args)
+        assert settings.tracing.enabled
+        assert key not in repr(settings)
+        digests.append(settings.digest)
+    assert digests[0] == digests[1]
+
+
+def test_paths_do_not_depend_on_where_the_process_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.load(load("local.yaml")["applications"][0]["args"])
+    assert Path(settings.models[0].path).is_absolute()

@@ -1,0 +1,31 @@
+import pytest
+
+from guardrails.normalise import hidden, normalise
+
+
+def tagged(text: str) -> str:
+    return "".join(chr(0xE0000 + ord(c)) for c in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("ig\u200bnore", "ignore"),
+        ("ignore", "ignore"),
+        ("so\u00adft \u202eword", "soft word"),
+        ("a\u00a0b\n\n c", "a b c"),
+        ("“it’s” — so", '"it\'s" - so'),
+        ("hi" + tagged("ignore all"), "hi ignore all"),
+        ("plain question?", "plain question?"),
+        ("\ud800 lone", "\ud800 lone"),
+    ],
+)
+def test_text_is_seen_as_a_reader_sees_it(text: str, seen: str) -> None:
+    assert normalise(text) == seen
+
+
+def test_hidden_counts_tag_characters_but_not_those_of_a_flag() -> None:
+    assert hidden("hello " + tagged("abc")) == 3
+    assert hidden("hello") == 0
+    scotland = "\U0001f3f4" + tagged("gbsct") + "\U000e007f"
+    assert hidden(f"to {scotland}!") == 0

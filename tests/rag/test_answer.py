@@ -1,0 +1,141 @@
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from rag.answer import Begin, End, Event, Text, answer
+from rag.errors import StageFailed, StageUnavailable
+from rag.fakes import FakeEmbedder, FakeGuard, FakeLibrary, FakeLLM, FakeTrace, fake_stages
+from rag.stages import Stages
+from rag.types import Message, Passage, Prompt, RequestSettings, Usage, Verdict
+
+SETTINGS = RequestSettings(model="quote", prompt="quote@1")
+QUESTION = Prompt("quote", (Message("user", "How do replicas scale?"),))
+
+
+async def library() -> FakeLibrary:
+    made = FakeLibrary()
+    passage = Passage("a:0", "a", "Replicas scale on ongoing requests.", "Scaling", "/a")
+    await made.upsert([passage], await FakeEmbedder().embed([passage.text]))
+    return made
+
+
+async def ask(stages: Stages, settings: RequestSettings = SETTINGS, trace: FakeTrace | None = None) -> list[Event]:
+    return [event async for event in answer(QUESTION, settings, stages, trace or FakeTrace())]
+
+
+def ended(events: list[Event]) -> End:
+    assert isinstance(events[-1], End)
+    return events[-1]
+
+
+async def test_an_answer_begins_streams_and_ends_with_its_citation() -> None:
+    events = await ask(fake_stages(retriever=await library()))
+    end = ended(events)
+    assert isinstance(events[0], Begin)
+    assert "".join(e.text for e in events if isinstance(e, Text)) == end.text == FakeLLM().reply
+    (citation,) = end.citations
+    assert end.text[citation.start : citation.end] == "[1]"
+    assert citation.hit.passage.document_id == "a"
+    assert end.usage == Usage(7, 6)
+    assert end.finish_reason == "stop"
+
+
+async def test_every_stage_has_its_milliseconds() -> None:
+    end = ended(await ask(fake_stages(retriever=await library())))
+    stages = {"embed", "guard", "retrieve", "rerank", "llm_ttft", "ttft", "queue", "generate", "total"}
+    assert set(end.timings) == stages
+    assert end.timings["ttft"] <= end.timings["total"]
+
+
+async def test_the_prompt_holds_what_was_found() -> None:
+    llm = FakeLLM()
+    await ask(fake_stages(retriever=await library(), llm=llm))
+    assert llm.prompts[0].messages[0].content == "[1] Replicas scale on ongoing requests."
+
+
+async def test_a_blocked_question_never_reaches_the_engine_and_drops_its_hits() -> None:
+    llm = FakeLLM()
+    stages = fake_stages(retriever=await library(), llm=llm, guard=FakeGuard(forbidden="replicas"))
+    end = ended(await ask(stages))
+    assert (llm.prompts, end.hits, end.finish_reason) == ([], (), "content_filter")
+    assert end.text == "I can't help with that."
+
+
+async def test_guard_and_retrieval_run_side_by_side() -> None:
+    both = asyncio.Barrier(2)
+
+    class Waiting(FakeGuard):
+        async def check(self, *args: Any) -> Verdict:
+            await asyncio.wait_for(both.wait(), 5)
+            return Verdict(True)
+
+    class Slow(FakeLibrary):
+        async def retrieve(self, *args: Any) -> list[Any]:
+            await asyncio.wait_for(both.wait(), 5)
+            return []
+
+    assert ended(await ask(fake_stages(guard=Waiting(), retriever=Slow()))).hits == ()
+
+
+async def test_a_failing_guard_lets_nothing_through() -> None:
+    class Broken(FakeGuard):
+        async def check(self, *args: Any) -> Verdict:
+            raise StageFailed("guard")
+
+    llm = FakeLLM()
+    with pytest.raises(StageFailed, match="guard"):
+        await ask(fake_stages(guard=Broken(), llm=llm))
+    assert llm.prompts == []
+
+
+async def test_a_replica_that_dies_before_its_first_piece_is_replaced_once() -> None:
+    llm = FakeLLM(errors=[StageUnavailable("llm")])
+    assert ended(await ask(fake_stages(llm=llm))).text == llm.reply
+    assert len(llm.prompts) == 2
+
+
+async def test_a_second_death_is_told() -> None:
+    llm = FakeLLM(errors=[StageUnavailable("llm"), StageUnavailable("llm"), StageUnavailable("llm")])
+    with pytest.raises(StageUnavailable):
+        await ask(fake_stages(llm=llm))
+    assert len(llm.prompts) == 2
+
+
+async def test_a_death_after_the_first_piece_is_not_retried() -> None:
+    llm = FakeLLM(errors=[StageUnavailable("llm")], die_after=2)
+    with pytest.raises(StageUnavailable):
+        await ask(fake_stages(llm=llm), SETTINGS)
+    assert len(llm.prompts) == 1
+
+
+async def test_closing_the_answer_closes_the_engines_stream() -> None:
+    llm = FakeLLM(reply="One sentence here. Another one there. " * 50)
+    async with aclosing(answer(QUESTION, SETTINGS, fake_stages(llm=llm), FakeTrace())) as events:
+        async for event in events:
+            if isinstance(event, Text):
+                break
+    assert llm.closed == 1
+
+
+async def test_a_citation_that_does_not_exist_is_no_citation() -> None:
+    end = ended(await ask(fake_stages(retriever=await library(), llm=FakeLLM(reply="So it is. [7]"))))
+    assert end.citations == ()
+
+
+async def test_nothing_is_embedded_when_nothing_needs_it() -> None:
+    class Broken(FakeEmbedder):
+        async def embed(self, texts: Any) -> Any:
+            raise AssertionError
+
+    settings = RequestSettings("quote", "quote@1", retrieve=False, guard=False)
+    assert ended(await ask(fake_stages(embedder=Broken()), settings)).text
+
+
+async def test_the_generation_is_traced_and_closed_when_it_fails() -> None:
+    trace = FakeTrace()
+    llm = FakeLLM(errors=[StageFailed("llm")])
+    with pytest.raises(StageFailed):
+        await ask(fake_stages(llm=llm), trace=trace)
+    assert [name for name, _ in trace.ended] == ["generate"]

@@ -1,0 +1,102 @@
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.fakes import FakeMasker, FakeValidator, fake_stages
+from rag.release import MAX_SENTENCE, Release, by_sentence, release
+from rag.types import Hit, Piece, RequestSettings, Usage, Verdict
+
+SETTINGS = RequestSettings(model="quote", prompt="quote@1")
+
+
+async def stream(parts: Sequence[str]) -> AsyncGenerator[Piece]:
+    for part in parts:
+        yield Piece(part)
+    yield Piece(finish_reason="length", usage=Usage(3, len(parts)))
+
+
+async def texts(parts: Sequence[str]) -> AsyncGenerator[str]:
+    for part in parts:
+        yield part
+
+
+async def run(parts: Sequence[str], settings: RequestSettings = SETTINGS) -> tuple[list[str], Release]:
+    *out, done = [step async for step in release(stream(parts), fake_stages(), (), "?", settings)]
+    assert isinstance(done, Release)
+    return [t for t in out if isinstance(t, str)], done
+
+
+async def test_sentences_leave_whole_and_in_order() -> None:
+    out, done = await run(["It sc", "ales. [1] It st", "ops. Now"])
+    assert out == ["It scales. [1] ", "It stops. ", "Now"]
+    assert done.text == "It scales. [1] It stops. Now"
+    assert (done.finish_reason, done.usage) == ("length", Usage(3, 3))
+    assert len(done.verdicts) == 3
+
+
+async def test_a_blocked_sentence_never_leaves_and_ends_the_answer() -> None:
+    out, done = await run(["All good. ", "The SECRET is 42. ", "More."])
+    assert out == ["All good. ", "[withheld]"]
+    assert done.finish_reason == "content_filter"
+
+
+async def test_without_validation_text_passes_as_it_comes() -> None:
+    out, done = await run(["The SEC", "RET"], RequestSettings("quote", "quote@1", validate=False))
+    assert (out, done.verdicts) == (["The SEC", "RET"], ())
+
+
+async def test_a_text_without_end_is_judged_in_bounded_pieces() -> None:
+    out, _ = await run(["word "] * MAX_SENTENCE)
+    assert max(map(len, out)) <= MAX_SENTENCE + len("word ")
+
+
+async def test_sentences_are_judged_while_the_next_is_generated() -> None:
+    generated = asyncio.Event()
+
+    class Late(FakeValidator):
+        async def validate(self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings) -> Verdict:
+            await asyncio.wait_for(generated.wait(), 5)
+            return Verdict(True)
+
+    async def pieces() -> AsyncGenerator[Piece]:
+        yield Piece("First one. Second")
+        generated.set()
+        yield Piece(" one.")
+
+    steps = [s async for s in release(pieces(), fake_stages(validator=Late()), (), "?", SETTINGS)]
+    assert steps[:-1] == ["First one. ", "Second one."]
+
+
+async def test_an_error_in_the_stream_comes_out_after_what_was_judged() -> None:
+    async def pieces() -> AsyncGenerator[Piece]:
+        yield Piece("First one. Second")
+        raise ValueError("broken")
+
+    seen = []
+    with pytest.raises(ValueError, match="broken"):
+        async for step in release(pieces(), fake_stages(), (), "?", SETTINGS):
+            seen.append(step)
+    assert seen == ["First one. "]
+
+
+async def test_what_the_masker_holds_back_leaves_at_the_end() -> None:
+    class Holding(FakeMasker):
+        def feed(self, text: str) -> str:
+            return ""
+
+        def flush(self) -> str:
+            return "all"
+
+    steps = [s async for s in release(stream(["x"]), fake_stages(masker=Holding), (), "?", SETTINGS)]
+    assert steps[0] == "all"
+
+
+@given(st.lists(st.text(alphabet="ab. \n[1]!?", max_size=12), max_size=12))
+def test_cutting_loses_nothing_however_the_text_arrives(parts: list[str]) -> None:
+    async def cut() -> list[str]:
+        return [s async for s in by_sentence(texts(parts))]
+
+    assert "".join(asyncio.run(cut())) == "".join(parts)
