@@ -31,7 +31,7 @@ RUN := set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN
 PORT ?= 8000
 
 index: $(READY) ## Build the index from docs/ (nothing is done twice)
-	@$(RUN) -m rag.ingest docs --index $(INDEX)
+	@$(RUN) -m rag.ingest docs --index $(INDEX) || [ $$? = 1 ]
 
 run: index ## Run everything on this machine; Ctrl-C stops it
 	@$(RUN) -m deployments.run run $(PROFILE) --port $(PORT)
@@ -65,7 +65,7 @@ bench: $(READY) ## The bare engine, ray.serve.llm and Raglan, side by side
 	@$(RUN) -m benchmarks.serving
 
 config-reference: $(READY) ## Write docs/configuration.md from the settings
-	@$(RUN) -m deployments.reference > docs/configuration.md
+	@$(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md
 
 lock: $(READY) ## Resolve requirements/ again
 	$(BIN)/pip install -q uv

@@ -8,7 +8,7 @@ from jsonschema.exceptions import SchemaError
 from jsonschema.validators import Draft202012Validator, validator_for
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, field_validator, model_validator
 
-from app.schema import Closed, ModelId, TopK
+from app.schema import Closed, ModelId, TopK, Whole, Words
 from rag.errors import InvalidInput, Unsupported
 
 MAX_SCHEMA_CHARS = 32_000
@@ -44,27 +44,41 @@ class TextPart(Closed):
     """A part of a message."""
 
     type: Literal["text"]
-    text: StrictStr
+    text: Words
 
 
-Content = StrictStr | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+Content = Words | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+Name = Annotated[StrictStr, Field(max_length=64)]
 
 
-class ChatMessage(Closed):
-    """One message. An assistant's may be sent back as it was received."""
+class AskingMessage(Closed):
+    """What the user says, or what the model is told to do."""
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user"]
     content: Content
-    name: Annotated[StrictStr, Field(max_length=64)] | None = None
+    name: Name | None = None
+
+
+class AssistantMessage(Closed):
+    """What the model said before. It may be sent back as it was received."""
+
+    role: Literal["assistant"]
+    content: StrictStr | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+    name: Name | None = None
     annotations: list[dict[str, Any]] | None = None
     refusal: StrictStr | None = None
     audio: None = None
     function_call: None = None
     tool_calls: None = None
 
-    def text(self) -> str:
-        """The content as one string."""
-        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
+
+ChatMessage = Annotated[AskingMessage | AssistantMessage, Field(discriminator="role")]
+
+
+def text_of(message: AskingMessage | AssistantMessage) -> str:
+    """The content as one string."""
+    content = message.content
+    return content if isinstance(content, str) else "\n".join(part.text for part in content)
 
 
 class StreamOptions(Closed):
@@ -140,12 +154,12 @@ class ChatRequest(Closed):
     messages: list[ChatMessage] = Field(min_length=1)
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[StrictInt, Field(ge=1, le=MAX_TOKENS)] | None = None
-    max_completion_tokens: Annotated[StrictInt, Field(ge=1, le=MAX_TOKENS)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), Whole] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), Whole] | None = None
     temperature: Annotated[StrictFloat | StrictInt, Field(ge=0, le=2)] | None = Field(None, description="Default: 0.")
     top_p: Annotated[StrictFloat | StrictInt, Field(gt=0, le=1)] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
-    seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63), Whole] | None = None
     response_format: ResponseFormat | None = None
     n: Literal[1] | None = None
     user: Annotated[StrictStr, Field(max_length=256, description="Your user, for the trace.")] | None = None
@@ -168,9 +182,6 @@ class ChatRequest(Closed):
         """Check what concerns several fields; raises InvalidInput naming one."""
         if self.messages[-1].role != "user":
             raise InvalidInput("The last message must be the user's.", f"messages[{len(self.messages) - 1}].role")
-        for n, message in enumerate(self.messages):
-            if message.role != "assistant" and not message.text().strip():
-                raise InvalidInput("The message is empty.", f"messages[{n}].content")
         if self.stream_options and not self.stream:
             raise InvalidInput("Only a streamed answer has stream options.", "stream_options")
         if self.max_tokens and self.max_completion_tokens:

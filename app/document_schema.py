@@ -5,16 +5,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictStr
 
-from app.schema import Closed, Shape
+from app.schema import Closed, Shape, Words
 from rag.types import Document, DocumentInfo
 
 MAX_DOCUMENTS = 256
+MAX_ID = 512
 ID = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
 """Anything printable that neither begins nor ends with a space."""
 URL = r"^(https?://[^\s]+|[^\s:/?#]*([/?#][^\s]*)?)$"
 """An http address or a relative one: a citation may become a link, and a link must not be a script."""
 
-DocumentId = Annotated[StrictStr, Field(max_length=512, pattern=ID)]
+DocumentId = Annotated[StrictStr, Field(max_length=MAX_ID, pattern=ID)]
 Key = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 Value = Annotated[StrictStr, Field(max_length=1_000)]
 
@@ -25,7 +26,7 @@ class NewDocument(Closed):
     id: DocumentId | None = None
     title: Annotated[StrictStr, Field(max_length=500)] = ""
     url: Annotated[StrictStr, Field(max_length=2_000, pattern=URL)] = ""
-    text: Annotated[StrictStr, Field(min_length=1, pattern=r"\S")]
+    text: Words
     metadata: Annotated[dict[Key, Value], Field(max_length=32, default_factory=dict)]
 
     def document(self, tenant: str) -> Document:

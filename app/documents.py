@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from app.document_schema import (
     BODY,
     ID,
     MAX_DOCUMENTS,
+    MAX_ID,
     DocumentList,
     DocumentsRequest,
     Removed,
@@ -27,7 +29,7 @@ from rag.types import Document, DocumentInfo
 
 router = APIRouter(tags=["documents"])
 
-DocumentPath = Annotated[str, Path(max_length=512, pattern=ID, description="The document's id; it may hold slashes.")]
+DocumentPath = Annotated[str, Path(max_length=MAX_ID, pattern=ID, description="The document's id, slashes and all.")]
 
 
 @router.post(
@@ -62,16 +64,15 @@ async def ingest(documents: list[Document], context: Context) -> list[DocumentIn
 
 async def received(request: Request, context: Context) -> list[Document]:
     """The documents in a body of either type. Raises what is wrong with them, naming the field."""
+    limit = context.services.config.max_document_chars
     match request.headers.get("content-type", "").partition(";")[0].strip().lower():
         case "application/json":
-            documents = parsed(await request.body(), context.caller.tenant)
+            return checked(parsed(await request.body(), context.caller.tenant), "documents", limit)
         case "multipart/form-data":
             async with request.form(max_files=MAX_DOCUMENTS, max_fields=MAX_DOCUMENTS) as form:
-                documents = await uploaded(form, context)
+                return checked(await uploaded(form, context), "files", limit)
         case _:
             raise UnsupportedBody("Send application/json or multipart/form-data.")
-    check(documents, context.services.config.max_document_chars)
-    return documents
 
 
 def parsed(body: bytes, tenant: str) -> list[Document]:
@@ -85,18 +86,21 @@ def parsed(body: bytes, tenant: str) -> list[Document]:
     try:
         return [d.document(tenant) for d in DocumentsRequest.model_validate(given).documents]
     except ValidationError as error:
-        raise RequestValidationError(error.errors(include_url=False), body=given) from error
+        located = [{**e, "loc": ("body", *e["loc"])} for e in error.errors(include_url=False)]
+        raise RequestValidationError(located, body=given) from error
 
 
 async def uploaded(form: FormData, context: Context) -> list[Document]:
-    """A form's files as documents. Raises what a reader raises, with the file's place as `param`."""
+    """A form's files as documents, named by their files. Raises what the reader raises, with the file's place."""
     documents = []
     for n, (name, file) in enumerate(form.multi_items()):
         if name not in ("files", "file") or not isinstance(file, UploadFile):
             raise InvalidInput("Send each file in a field named 'files'.", name[:100])
-        data = await file.read()
+        filename = file.filename or ""
+        if len(filename) > MAX_ID or not re.fullmatch(ID, filename):
+            raise InvalidInput("The file's name cannot be an id.", f"files[{n}]")
         try:
-            document = await asyncio.to_thread(context.services.read, file.filename or "", data)
+            document = await asyncio.to_thread(context.services.read, filename, await file.read())
         except RaglanError as error:
             error.param = f"files[{n}]"
             raise
@@ -106,12 +110,13 @@ async def uploaded(form: FormData, context: Context) -> list[Document]:
     return documents
 
 
-def check(documents: list[Document], limit: int) -> None:
+def checked(documents: list[Document], field: str, limit: int) -> list[Document]:
     """Raise TooLarge over `limit` characters, InvalidInput where two share an id: which would win?"""
-    seen = set()
+    seen: set[str] = set()
     for n, document in enumerate(documents):
         if len(document.text) > limit:
-            raise TooLarge(f"A document may have {limit} characters.", f"documents[{n}].text")
+            raise TooLarge(f"A document may have {limit} characters.", f"{field}[{n}]")
         if document.id in seen:
-            raise InvalidInput("Two documents have the same id.", f"documents[{n}].id")
+            raise InvalidInput("Two documents have the same id.", f"{field}[{n}]")
         seen.add(document.id)
+    return documents

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Route
 
 from app.connection import ClientGone
 from app.validation import describe
@@ -132,7 +133,15 @@ async def handle(request: Request, error: Exception) -> Response:
         return Response(status_code=499)
     if not_json(request, error):
         error = UnsupportedBody("Send the body as application/json.")
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        error.headers = {"Allow": ", ".join(methods(request))}
     return record(error, request.state.request_id).response()
+
+
+def methods(request: Request) -> list[str]:
+    """Every method this path takes. Starlette tells only those of the first route."""
+    routes = [r for r in request.app.routes if isinstance(r, Route) and r.matches(request.scope)[0] != Match.NONE]
+    return sorted({method for route in routes for method in route.methods or ()})
 
 
 def not_json(request: Request, error: Exception) -> bool:

@@ -74,7 +74,10 @@ class BodyLimit:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         declared = Headers(scope=scope).get("content-length", "0")
-        if not declared.isdecimal() or int(declared[:20]) > self.limit:
+        if not declared.isdecimal():
+            refused = HTTPException(400, "Content-Length is not a number.")
+            return await failure(refused).response()(scope, receive, send)
+        if int(declared[:20]) > self.limit:
             return await failure(BodyTooLarge(self.limit)).response()(scope, receive, send)
         read = 0
 

@@ -31,13 +31,15 @@ EXAMPLE = """curl -N {base}v1/chat/completions -H 'Content-Type: application/jso
 
 def routes(app: FastAPI) -> list[BaseRoute]:
     """/docs and its style sheet."""
-    template = Environment(autoescape=True).from_string((HERE / "reference.html").read_text())
+    source = (HERE / "reference.html").read_text()
     style = Asset("/docs/reference.css", (HERE / "reference.css").read_bytes(), "text/css; charset=utf-8")
 
     async def docs(request: Request) -> Response:
         model = next(iter(app.state.services.models), "")
         example = EXAMPLE.format(base=request.base_url, model=model)
-        page = template.render(api=app.openapi(), limits=LIMITS, example=example)
+        page = (
+            Environment(autoescape=True).from_string(source).render(api=app.openapi(), limits=LIMITS, example=example)
+        )
         return HTMLResponse(page, headers={**SECURITY, "Cache-Control": "no-cache"})
 
     return [Route("/docs", docs, methods=["GET"], include_in_schema=False), style.route()]

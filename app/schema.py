@@ -1,8 +1,9 @@
 """What all bodies share: closed models, strict scalars, and the error envelope."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictStr
+from pydantic_core import PydanticCustomError
 
 
 class Closed(BaseModel):
@@ -17,8 +18,19 @@ class Shape(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+def unquoted(value: Any) -> Any:
+    """Let numbers through: pydantic itself would take "4" and true for them."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
+
+
+Whole = BeforeValidator(unquoted)
+"""Beside `int`, after its bounds: a whole number as JSON schema means it, 4.0 included, "4" not."""
+Words = Annotated[StrictStr, Field(min_length=1, pattern=r"\S")]
+"""Text that is not blank."""
 ModelId = Annotated[StrictStr, Field(min_length=1, max_length=200, description="The model to use.")]
-TopK = Annotated[StrictInt, Field(ge=1, le=50, description="How many passages to keep.")]
+TopK = Annotated[int, Field(ge=1, le=50, description="How many passages to keep."), Whole]
 
 
 class ErrorBody(Shape):

@@ -1,14 +1,14 @@
 """POST /v1/search: what the retriever finds, without a model's answer."""
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Response
-from pydantic import Field, StrictBool, StrictStr
+from pydantic import Field, StrictBool
 
 from app.completion import scored, server_timing
 from app.context import Here
-from app.schema import Closed, Scored, Shape, TopK
+from app.schema import Closed, Scored, Shape, TopK, Words
 from rag.answer import Clock, consider
 from rag.errors import TooLarge
 from rag.types import Message, Prompt
@@ -19,7 +19,7 @@ router = APIRouter(tags=["documents"])
 class SearchRequest(Closed):
     """A question to the caller's documents."""
 
-    query: Annotated[StrictStr, Field(min_length=1, pattern=r"\S")]
+    query: Words
     top_k: TopK | None = None
     rerank: StrictBool | None = Field(None, description="Whether to look closer at what the first stage found.")
 

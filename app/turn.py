@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from app.chat_schema import ChatRequest
+from app.chat_schema import ChatRequest, text_of
 from app.completion import AnswerMessage, ChatCompletion, Choice, Report, annotations, guard, scored, usage
 from app.context import Context
 from app.services import ModelCard
@@ -81,7 +81,7 @@ def check_limits(body: ChatRequest, context: Context) -> None:
     if len(body.messages) > config.max_messages:
         raise TooLarge(f"A conversation may have {config.max_messages} messages.", "messages")
     for n, message in enumerate(body.messages):
-        if len(message.text()) > config.max_message_chars:
+        if len(text_of(message)) > config.max_message_chars:
             raise TooLarge(f"A message may have {config.max_message_chars} characters.", f"messages[{n}].content")
 
 
@@ -93,7 +93,7 @@ def draft_prompt(body: ChatRequest, card: ModelCard, identity: str) -> Prompt:
         raise InvalidInput(f"The model's context is {card.context} tokens, question and answer together.", param)
     return Prompt(
         model=card.id,
-        messages=tuple(Message(ROLES[m.role], m.text()) for m in body.messages),
+        messages=tuple(Message(ROLES[m.role], text_of(m)) for m in body.messages),
         max_tokens=asked or min(DEFAULT_MAX_TOKENS, card.context // 4),
         temperature=float(body.temperature or 0),
         top_p=float(1 if body.top_p is None else body.top_p),

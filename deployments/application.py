@@ -12,7 +12,7 @@ from deployments.ingress import Ingress
 from deployments.llm import LLM
 from deployments.reranker import Reranker
 from deployments.retriever import Retriever
-from deployments.settings import ModelConfig, Settings
+from deployments.settings import ModelConfig, Settings, absolute
 from deployments.validator import Validator
 
 
@@ -24,7 +24,7 @@ def build(args: dict[str, Any]) -> Application:
         "Embedder": serve.deployment(Embedder, name="Embedder").bind(settings.embed, tracing),
         "Guard": serve.deployment(Guard, name="Guard").bind(settings.guard, tracing),
         "Retriever": serve.deployment(Retriever, name="Retriever").bind(
-            settings.store, settings.embed.dimensions, tracing
+            settings.store.model_copy(update={"path": absolute(settings.store.path)}), settings.embed.dimensions, tracing
         ),
         "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, settings.embed, tracing),
         "Validator": serve.deployment(Validator, name="Validator").bind(settings.validate_, tracing),

@@ -16,13 +16,13 @@ class Embedder:
     """Holds the weights. `user_config`: max_batch_size, batch_wait_timeout_s."""
 
     def __init__(self, config: EmbedConfig, tracing: TracingConfig) -> None:
+        self.tracer = make_tracer(tracing, mask)
         self.model = SentenceEmbedder(config)
         self.model.load()
-        self.tracer = make_tracer(tracing, mask)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
-        self.encode.set_max_batch_size(user_config["max_batch_size"])  # type: ignore[attr-defined]
-        self.encode.set_batch_wait_timeout_s(user_config["batch_wait_timeout_s"])  # type: ignore[attr-defined]
+        self.encode.set_max_batch_size(user_config["max_batch_size"])
+        self.encode.set_batch_wait_timeout_s(user_config["batch_wait_timeout_s"])
 
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]
     async def encode(self, requests: list[list[str]]) -> list[Vector]:
@@ -39,3 +39,6 @@ class Embedder:
 
     async def check_health(self) -> None:
         """Alive as long as the event loop runs."""
+
+    def __del__(self) -> None:
+        self.tracer.close()

@@ -11,9 +11,9 @@ class Guard:
     """Holds the rails."""
 
     def __init__(self, config: GuardConfig, tracing: TracingConfig) -> None:
+        self.tracer = make_tracer(tracing, mask)
         self.rails = InputRails(config)
         self.rails.load()
-        self.tracer = make_tracer(tracing, mask)
 
     async def check(
         self, messages: list[Message], vector: Vector, settings: RequestSettings, carrier: dict[str, str]
@@ -21,8 +21,11 @@ class Guard:
         """Judge the conversation; a check that fails blocks."""
         with self.tracer.observe(carrier, "guard", "guardrail", messages[-1].content) as observation:
             verdict = await self.rails.check(messages, vector, settings)
-            observation.end(output={"allowed": verdict.allowed, "checks": [c.name for c in verdict.checks]})
+            observation.end(verdict)
             return verdict
 
     async def check_health(self) -> None:
         """Alive as long as the event loop runs."""
+
+    def __del__(self) -> None:
+        self.tracer.close()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -25,20 +26,21 @@ from deployments.tracing import make_tracer
 from guardrails.mask import StreamMasker, mask
 from rag.ingest import Ingestor
 from rag.prompt import PromptBook, load_templates, token_counter
+from rag.read import read_file
 from rag.stages import Stages, Trace
 
 READY_TIMEOUT_S = 2.0
 
 
-@serve.ingress()  # type: ignore[untyped-decorator]
+@serve.ingress()
 class Ingress:
     """Holds no state but the configuration."""
 
     def __init__(self, settings: Settings, handles: Mapping[str, DeploymentHandle]) -> None:
         """`handles` are the stages' by deployment name; the engines' names are `LLM:` and the model's id."""
+        self.tracer = make_tracer(settings.tracing, mask)
         self.handles = handles
         self.settings = settings
-        self.tracer = make_tracer(settings.tracing, mask)
         self.prompts = PromptBook(
             load_templates(ROOT / "prompts"),
             {m.id: m.context for m in settings.models},
@@ -86,8 +88,10 @@ class Ingress:
             defaults=defaults,
             stages=self.stages,
             embedder=embedder,
+            embedding_model=settings.embed.model,
             library=library,
-            ingestor=Ingestor(embedder, library, settings.chunk),
+            ingestor=Ingestor(embedder, library, settings.chunk, settings.embed),
+            read=partial(read_file, limits=settings.read),
             tracer=self.tracer,
             feedback=FileFeedback(absolute(settings.feedback_path)),
             dependencies=self.dependencies,
@@ -101,7 +105,7 @@ class Ingress:
             try:
                 async with asyncio.timeout(READY_TIMEOUT_S):
                     await handle.check_health.remote()
-            except Exception as error:  # noqa: BLE001  whatever is wrong, the line says so
+            except Exception as error:  # whatever is wrong, the line says so
                 return Dependency(name, False, type(error).__name__)
             return Dependency(name, True)
 
@@ -109,3 +113,6 @@ class Ingress:
 
     async def check_health(self) -> None:
         """Alive as long as the event loop runs."""
+
+    def __del__(self) -> None:
+        self.tracer.close()

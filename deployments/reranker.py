@@ -11,10 +11,10 @@ class Reranker:
     """Holds the weights and the bounded cache of token vectors."""
 
     def __init__(self, config: RerankConfig, embed: EmbedConfig, tracing: TracingConfig) -> None:
+        self.tracer = make_tracer(tracing, mask)
         model = SentenceEmbedder(embed)
         model.load()
         self.reranker = MaxSimReranker(model, config)
-        self.tracer = make_tracer(tracing, mask)
 
     async def rerank(
         self, question: str, hits: list[Hit], settings: RequestSettings, carrier: dict[str, str]
@@ -22,8 +22,11 @@ class Reranker:
         """Return at most `settings.top_k` hits, best first, with their sentences scored."""
         with self.tracer.observe(carrier, "rerank", "retriever", {"hits": len(hits)}) as observation:
             ranked = await self.reranker.rerank(question, hits, settings)
-            observation.end(output=[{"id": h.passage.id, "score": h.score} for h in ranked])
+            observation.end(ranked)
             return ranked
 
     async def check_health(self) -> None:
         """Alive as long as the event loop runs."""
+
+    def __del__(self) -> None:
+        self.tracer.close()

@@ -11,8 +11,8 @@ class Retriever:
     """Opens the store, or makes an empty one."""
 
     def __init__(self, store: StoreConfig, dimensions: int, tracing: TracingConfig) -> None:
-        self.retriever = HybridRetriever(open_store(store, dimensions))
         self.tracer = make_tracer(tracing, mask)
+        self.retriever = HybridRetriever(open_store(store, dimensions))
 
     async def retrieve(
         self, question: str, vector: Vector, settings: RequestSettings, carrier: dict[str, str]
@@ -20,7 +20,7 @@ class Retriever:
         """Return at most `settings.candidates` hits, best first."""
         with self.tracer.observe(carrier, "retrieve", "retriever", question) as observation:
             hits = await self.retriever.retrieve(question, vector, settings)
-            observation.end(output=[{"id": h.passage.id, "score": h.score} for h in hits])
+            observation.end(hits)
             return hits
 
     async def upsert(self, passages: list[Passage], vectors: Vector) -> None:
@@ -37,3 +37,6 @@ class Retriever:
 
     async def check_health(self) -> None:
         """Alive as long as the event loop runs."""
+
+    def __del__(self) -> None:
+        self.tracer.close()

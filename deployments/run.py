@@ -87,12 +87,16 @@ def watch(application: str, url: str, begin: float) -> bool:
     from ray import serve
 
     ready: set[str] = set()
+    told: set[str] = set()
     while time.monotonic() - begin < START_TIMEOUT_S:
         state = serve.status().applications.get(application)
         for name, deployment in (state.deployments if state else {}).items():
             if deployment.status == "HEALTHY" and name not in ready:
                 ready.add(name)
                 print(f"  {name:<14} ready after {time.monotonic() - begin:5.1f} s", flush=True)
+            if "failed" in deployment.message and deployment.message not in told:
+                told.add(deployment.message)
+                print(f"  {name}: {deployment.message.strip()}", file=sys.stderr, flush=True)
         if state and state.status == "DEPLOY_FAILED":
             print(f"The application cannot start: {state.message}", file=sys.stderr)
             return False

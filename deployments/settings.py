@@ -16,6 +16,7 @@ from deployments.tracing import TracingConfig
 from guardrails.config import GuardConfig, ValidateConfig
 from rag.chunk import ChunkConfig
 from rag.embed import EmbedConfig
+from rag.read import ReadConfig
 from rag.rerank import RerankConfig
 from rag.retrieve import RetrieveConfig
 from rag.store import StoreConfig
@@ -57,6 +58,7 @@ class Settings(BaseModel):
     http: HttpConfig = HttpConfig()
     embed: EmbedConfig = EmbedConfig()
     store: StoreConfig = StoreConfig()
+    read: ReadConfig = ReadConfig()
     chunk: ChunkConfig = ChunkConfig()
     retrieve: RetrieveConfig = RetrieveConfig()
     rerank: RerankConfig = RerankConfig()

@@ -1,15 +1,16 @@
 """The tracer that sends to Langfuse, over OpenTelemetry and with a provider of its own: no global is touched.
 
-Nothing here waits for the network: observations go into a bounded queue that a thread of the SDK empties.
+No request waits for it: what a stage is done with goes to a thread that masks it, then to the SDK's that uploads it.
 """
 
 import atexit
 import hashlib
 import hmac
 import logging
-import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 from langfuse import Langfuse, propagate_attributes
@@ -24,13 +25,12 @@ from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from deployments.tracing import NoObservation, NoTrace, TracingConfig
-from deployments.tracing_content import Content, arranged, gen_ai
+from deployments.tracing_content import Content
+from deployments.tracing_outbox import QUEUE_SPANS, Ended, Outbox
 from rag.stages import Kind
 
 logger = logging.getLogger(__name__)
 
-QUEUE_SPANS = 8_192
-"""Observations that may wait for upload; more are dropped. The SDK's 2,048 overflowed at 3,000 a second."""
 BATCH_SPANS = 128
 """Observations in one upload: some hundred kilobytes."""
 trace_context = TraceContextTextMapPropagator()
@@ -56,22 +56,27 @@ class Provider(TracerProvider):
         super().add_span_processor(span_processor)
 
 
+@dataclass(slots=True)
 class LangfuseObservation:
-    """An open observation. Also a context manager, which ends it and tells an error; it may span awaits and yields."""
+    """An open observation. Also a context manager, which ends it and tells an error; it may span awaits and yields.
 
-    def __init__(self, raw: Any, kind: Kind, context: Context, content: Content) -> None:
-        self._raw = raw
-        self._kind = kind
-        self._context = context
-        self._content = content
-        self._ended = False
+    What it is given is read after `end` returned: leave it unchanged.
+    """
+
+    outbox: Outbox
+    raw: Any
+    kind: Kind
+    context: Context
+    input: Any
+    fields: Mapping[str, Any]
+    ended: bool = False
 
     @property
     def carrier(self) -> dict[str, str]:
         """W3C traceparent and baggage, for a handle call: what another process observes then stands under this."""
         carrier: dict[str, str] = {}
-        trace_context.inject(carrier, self._context)
-        baggage.inject(carrier, self._context)
+        trace_context.inject(carrier, self.context)
+        baggage.inject(carrier, self.context)
         return carrier
 
     def end(self, output: Any = None, **fields: Any) -> None:
@@ -81,12 +86,13 @@ class LangfuseObservation:
         usage_details, cost_details, completion_start_time (a datetime) and prompt ("name@version", which links it).
         Any other field becomes metadata.
         """
-        if self._ended:
+        if self.ended:
             return
-        self._ended = True
-        self._raw.update(output=self._content.of(output), **arranged(self._kind, fields, self._content))
-        get_current_span(self._context).set_attributes(gen_ai(self._kind, fields))
-        self._raw.end()
+        self.ended = True
+        metadata = {**(self.fields.get("metadata") or {}), **(fields.get("metadata") or {})}
+        known = {**self.fields, **fields, "metadata": metadata}
+        span = get_current_span(self.context)
+        self.outbox.put(Ended(self.raw, span, self.kind, self.input, output, known, time.time_ns()))
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +117,7 @@ class LangfuseTrace:
 
     def start(self, name: str, kind: Kind, input: Any = None, **fields: Any) -> LangfuseObservation:
         """Open a child of the root; `fields` as in `LangfuseObservation.end`."""
-        return self._tracer.open(self._root._context, name, kind, input, fields)
+        return self._tracer.open(self._root.context, name, kind, input, fields)
 
     def end(self, output: Any = None, **fields: Any) -> None:
         """Close the root."""
@@ -141,7 +147,7 @@ class LangfuseTracer:
         resources._media_manager._enabled = False  # it would upload what looks like a data URI, before any mask
         atexit.unregister(resources.shutdown)  # it waits without a limit
         self._client: Any = client
-        self._sent = threading.Event()
+        self._outbox = Outbox(self._content, self._stop)
         self._closed = False
         atexit.register(self.close)
 
@@ -162,7 +168,7 @@ class LangfuseTracer:
                 root = self.open(get_current(), name, "chain", input, {"metadata": metadata})
         finally:
             detach(token)
-        span = get_current_span(root._context)
+        span = get_current_span(root.context)
         id = f"{span.get_span_context().trace_id:032x}"
         return LangfuseTrace(root, id, self) if span.is_recording() else NoTrace(id)
 
@@ -184,15 +190,8 @@ class LangfuseTracer:
         """Open an observation under `parent`. The current context is the caller's again on return."""
         token = attach(parent)
         try:
-            with self._client.start_as_current_observation(
-                name=name,
-                as_type=kind,
-                input=self._content.of(input),
-                end_on_exit=False,
-                **arranged(kind, fields, self._content),
-            ) as raw:
-                get_current_span().set_attributes(gen_ai(kind, fields))
-                return LangfuseObservation(raw, kind, get_current(), self._content)
+            with self._client.start_as_current_observation(name=name, as_type=kind, end_on_exit=False) as raw:
+                return LangfuseObservation(self._outbox, raw, kind, get_current(), input, fields)
         finally:
             detach(token)
 
@@ -211,11 +210,9 @@ class LangfuseTracer:
         self._closed = True
         atexit.unregister(self.close)
         LangfuseResourceManager._instances.pop(self._key, None)  # or the next tracer of this key would be a dead one
-        threading.Thread(target=self._drain, name="langfuse-drain", daemon=True).start()
-        if not self._sent.wait(timeout_s):
+        if not self._outbox.close(timeout_s):
             logger.warning("Langfuse did not take the last observations within %.1f s; they are dropped", timeout_s)
 
-    def _drain(self) -> None:
+    def _stop(self) -> None:
         self._provider.shutdown()
-        self._sent.set()
         self._client.shutdown()

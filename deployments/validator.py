@@ -11,9 +11,9 @@ class Validator:
     """Holds the rails."""
 
     def __init__(self, config: ValidateConfig, tracing: TracingConfig) -> None:
+        self.tracer = make_tracer(tracing, mask)
         self.rails = OutputRails(config)
         self.rails.load()
-        self.tracer = make_tracer(tracing, mask)
 
     async def validate(
         self, sentence: str, hits: list[Hit], question: str, settings: RequestSettings, carrier: dict[str, str]
@@ -21,8 +21,11 @@ class Validator:
         """Judge one sentence against the passages it may cite."""
         with self.tracer.observe(carrier, "validate", "guardrail", sentence) as observation:
             verdict = await self.rails.validate(sentence, hits, question, settings)
-            observation.end(output={"allowed": verdict.allowed, "checks": [c.name for c in verdict.checks]})
+            observation.end(verdict)
             return verdict
 
     async def check_health(self) -> None:
         """Alive as long as the event loop runs."""
+
+    def __del__(self) -> None:
+        self.tracer.close()

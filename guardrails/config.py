@@ -13,6 +13,7 @@ class GuardConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    enabled: bool = Field(True, description="Whether questions are checked at all; off is for measurements")
     length: Reaction = Field("block", description="Reaction to a conversation over its length limits")
     max_characters: int = Field(16_000, ge=1, le=1_000_000, description="Characters one user message may have")
     max_history_characters: int = Field(
@@ -47,6 +48,7 @@ class ValidateConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    enabled: bool = Field(True, description="Whether answers are checked at all; off is for measurements")
     characters: Reaction = Field("block", description="Reaction to text that is not valid Unicode (lone surrogates)")
     leaks: Reaction = Field("block", description="Reaction to a canary, or a run of words of a protected text")
     canaries: tuple[str, ...] = Field((), description="Strings that must never leave, compared without case")

@@ -4,10 +4,12 @@ Set NEMO_GUARDRAILS_NO_USAGE_STATS=1 in the process: otherwise NeMo reports its 
 NeMo imports `actions.py` and `actions/` from the working directory: start replicas in one that has neither.
 """
 
+import asyncio
 import logging
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
@@ -63,17 +65,24 @@ class Rails:
 
     def load(self) -> None:
         """Build the rails (about 0.8 s with NeMo's import)."""
+        # NeMo's constructor asks for an event loop, and makes and leaks one where none runs: give it one of its own.
+        with ThreadPoolExecutor(1) as thread:
+            self.nemo = thread.submit(asyncio.run, self.build()).result()
+
+    async def build(self) -> "LLMRails":
+        """NeMo's rails of this side: silent, forgetful, with our action."""
         from nemoguardrails import LLMRails, RailsConfig, telemetry
 
         folder = RAILS / self.side
-        logging.getLogger("nemoguardrails").setLevel(logging.CRITICAL)  # an error logs 230 kB, user text included
+        # One failed action makes it log 230 kB, the user's text included.
+        logging.getLogger("nemoguardrails").setLevel(logging.CRITICAL)
         telemetry._DO_NOT_TRACK_FILE = folder / "config.yml"  # NeMo stays silent where this file exists
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # NeMo reads deprecated fields of its own
             nemo = LLMRails(RailsConfig.from_path(str(folder)))
         nemo.events_history_cache = Forgetful()
         nemo.register_action(self.act, ACTIONS[self.side])
-        self.nemo = nemo
+        return nemo
 
     async def act(self, text: str, context: Mapping[str, Any]) -> Any:
         """NeMo's action: judge, note what was found, tell NeMo to go on or to stop."""
@@ -87,7 +96,7 @@ class Rails:
     async def run(self, messages: list[dict[str, Any]]) -> tuple[Check, ...]:
         """Run the rails on `messages` (a user message is needed even on the output side) and return every check made.
 
-        Fails closed: rails that stopped without a refusing check, or passed without having judged, add one named `nemo`.
+        Fails closed: rails that stop without a refusing check, or pass without having judged, add one named `nemo`.
         """
         from nemoguardrails.rails.llm.options import RailStatus, RailType
 

@@ -61,7 +61,8 @@ PHRASES: dict[str, str] = {
     "never_refuse": r"\b(?:you (?:can|must|will|should|may) (?:never|not|no longer)"
     r" (?:refuse|decline|say no|say you can(?:'t|not))|(?:never|cannot|can't|won't|will not) (?:refuse|reject)"
     r" (?:any|a|to|my|the) (?:request|question|prompt|order|answer|task)\w*)",
-    "reveal_prompt": rf"\b(?:{SHOW} (?:\w+ ){{0,4}}?(?<!\sa\s)(?<!\san\s)|{WHAT} your (?:\w+ ){{0,2}}?)(?:(?:system|initial|hidden|secret|original|developer|pre-?|base)\W*"
+    "reveal_prompt": rf"\b(?:{SHOW} (?:\w+ ){{0,4}}?(?<!\sa\s)(?<!\san\s)|{WHAT} your (?:\w+ ){{0,2}}?)"
+    r"(?:(?:system|initial|hidden|secret|original|developer|pre-?|base)\W*"
     r"(?:prompt|message|instructions)|initiali[sz]ation string|system configuration including)\b"
     rf"(?! {ABOUT_PROMPTS}\b)",
     "reveal_instructions": rf"\b(?:{SHOW}|{WHAT})(?: (?:me|us|back|out|verbatim|all|of|exactly|word for word)){{0,3}} "

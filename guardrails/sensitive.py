@@ -28,7 +28,8 @@ EMAIL = re.compile(
 """`git@host` is how repositories are named, not a person's address."""
 
 SSN = re.compile(r"(?<![\w-])(?!000|666|9\d\d)\d{3}([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-])")
-NUMBER = re.compile(r"(?<![A-Za-z0-9])\d(?:[ \t\xa0-]?\d){12,}(?![A-Za-z0-9])")
+NUMBER = re.compile(r"(?<![A-Za-z0-9])(?<!\d[.,])\d(?:[ \t\xa0-]?\d){12,}(?![A-Za-z0-9])(?![.,]\d)")
+"""The digits of a decimal fraction are no card number."""
 IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ \xa0]?[A-Z0-9]){11,60}")
 PHONE = re.compile(
     r"(?<![\w.+-])(?:"
@@ -36,7 +37,7 @@ PHONE = re.compile(
     r"|(?:1[ .-])?\(\d{2,4}\)[ .-]?\d{3,4}[ .-]?\d{3,4}"  # (area) local
     r"|(?:1[ .-])?[2-9]\d{2}([.-])[2-9]\d{2}\1\d{4}"  # North America; with spaces it is as often a row of sizes
     r"|0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,4}|0\d(?:[ .]\d{2}){4}"  # a leading zero: Europe
-    r")(?![\w-])(?:(?:x| x| ext\.? ?)\d{1,5}(?!\w))?"
+    r")(?:(?:x| x| ext\.? ?)\d{1,5})?(?![\w-])"
 )
 GROUPS = {(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4)}
 """How card numbers are printed, in digits a group; a single group has 13 to 19."""

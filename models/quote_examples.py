@@ -77,8 +77,10 @@ class ExampleMaker:
         first = self._line(rng, progress, limit)
         others = []
         for _ in range(count - 1):
-            twin = rng.random() < 0.3
-            others.append(self._altered(rng, first) if twin else self._line(rng, progress, min(limit, 120)))
+            if rng.random() < 0.3:
+                others.append(self._altered(rng, first))
+            else:  # mostly short: tokens of other lines cost time and teach little
+                others.append(self._line(rng, progress, min(limit, 50 if rng.random() < 0.8 else 150)))
         return [first, *others]
 
     @staticmethod

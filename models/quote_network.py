@@ -39,12 +39,14 @@ def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: 
     exported.load_state_dict(model.state_dict())
     exported = exported.to(torch.bfloat16)
     exported.generation_config = GenerationConfig(
-        do_sample=False,
+        do_sample=True,  # with one candidate: greedy by default wherever it is served
+        top_k=1,
         bos_token_id=model.config.bos_token_id,
         eos_token_id=model.config.eos_token_id,
         pad_token_id=model.config.pad_token_id,
     )
     exported.save_pretrained(fresh)
+    (fresh / "model.safetensors").chmod(0o644)
     tokenizer.save_pretrained(fresh)
     card = folder / "README.md"
     if card.exists():

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from rag.errors import StageUnavailable
 from rag.release import Release, release
@@ -61,6 +62,7 @@ class Clock:
 
     started: float = field(default_factory=time.perf_counter)
     ms: dict[str, float] = field(default_factory=dict)
+    first_token: datetime | None = None
 
     def since(self, begin: float) -> float:
         return round((time.perf_counter() - begin) * 1e3, 3)
@@ -86,7 +88,14 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
         return
     messages = stages.prompts.write(draft.messages, hits, settings, draft.max_tokens)
     prompt = replace(draft, messages=messages)
-    generation = trace.start("generate", "generation", input=[m.content for m in messages], model=settings.model)
+    generation = trace.start(
+        "generate",
+        "generation",
+        input=messages,
+        model=settings.model,
+        prompt=settings.prompt,
+        model_parameters={"temperature": draft.temperature, "top_p": draft.top_p, "max_tokens": draft.max_tokens},
+    )
     final = Release()
     try:
         question = draft.messages[-1].content
@@ -100,7 +109,10 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
                     clock.mark("ttft")
                     yield Begin(tuple(hits), dict(clock.ms))
                 yield Text(step)
-    except BaseException as error:
+    except (GeneratorExit, asyncio.CancelledError):
+        generation.end(level="WARNING", status_message="cancelled")
+        raise
+    except Exception as error:
         generation.end(level="ERROR", status_message=type(error).__name__)
         raise
     if "ttft" not in clock.ms:
@@ -108,7 +120,10 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
         yield Begin(tuple(hits), dict(clock.ms))
     usage = final.usage
     generation.end(
-        output=final.text, usage_details={"input": usage.prompt_tokens, "output": usage.completion_tokens}
+        output=final.text,
+        usage_details={"input": usage.prompt_tokens, "output": usage.completion_tokens},
+        completion_start_time=clock.first_token,
+        finish_reason=final.finish_reason,
     )
     yield conclude(final, hits, verdict, clock)
 
@@ -170,6 +185,7 @@ async def timed(pieces: AsyncGenerator[Piece], clock: Clock) -> AsyncGenerator[P
         async for piece in stream:
             if piece.text and "llm_ttft" not in clock.ms:
                 clock.mark("llm_ttft", begin)
+                clock.first_token = datetime.now(UTC)
             if piece.queue_ms is not None:
                 clock.ms["queue"] = round(piece.queue_ms, 3)
             yield piece

@@ -36,6 +36,7 @@ class EmbedConfig(BaseModel):
         min_length=1,
         description=f"'{BUNDLED}', which is installed with the project, or a sentence-transformers id or path.",
     )
+    dimensions: int = Field(384, ge=1, le=65_536, description="Length of the model's vectors.")
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="Torch device of the weights.")
     threads: int | None = Field(None, ge=1, le=256, description="Torch threads of this process; null: torch decides.")
     batch_size: int = Field(32, ge=1, le=4096, description="Most texts in one forward pass.")
@@ -94,7 +95,8 @@ class SentenceEmbedder:
     def load(self) -> None:
         """Load the weights and tokenizer (about a second for the bundled model). Later calls do nothing.
 
-        Sets the number of torch threads of the whole process where `config.threads` says so.
+        Sets the number of torch threads of the whole process where `config.threads` says so. Raises ValueError when
+        the model's vectors are not of `config.dimensions`.
         """
         if self._encoder is not None:
             return
@@ -103,7 +105,12 @@ class SentenceEmbedder:
 
             torch.set_num_threads(self.config.threads)
         bundled = self.config.model == BUNDLED
-        self._encoder = (load_bundled if bundled else load_sentence_transformer)(self.config)
+        encoder = (load_bundled if bundled else load_sentence_transformer)(self.config)
+        if encoder.dimensions != self.config.dimensions:
+            raise ValueError(
+                f"embed.dimensions: {self.config.model} makes {encoder.dimensions}, not {self.config.dimensions}"
+            )
+        self._encoder = encoder
 
     @property
     def encoder(self) -> Encoder:
@@ -114,7 +121,7 @@ class SentenceEmbedder:
     @property
     def dimensions(self) -> int:
         """Length of a vector."""
-        return self.encoder.dimensions
+        return self.config.dimensions
 
     @property
     def max_tokens(self) -> int:

@@ -158,6 +158,7 @@ class FakeTrace:
 
     id: str = "0" * 32
     ended: list[tuple[str, Any]] = field(default_factory=list)
+    carrier: dict[str, str] = field(default_factory=dict)
 
     def start(self, name: str, kind: Kind, input: Any = None, **fields: Any) -> "FakeObservation":
         return FakeObservation(self, name)

@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rag.stages import Masker, Stages
 from rag.types import FinishReason, Hit, Piece, RequestSettings, Usage, Verdict
@@ -25,7 +25,7 @@ class Release:
 
     text: str = ""
     finish_reason: FinishReason = "stop"
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     verdicts: tuple[Verdict, ...] = ()
 
 

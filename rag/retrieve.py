@@ -12,13 +12,16 @@ from rag.sparse import document_vector, query_vector
 from rag.store import Entry, Scored, Store
 from rag.types import DocumentInfo, Hit, Passage, RequestSettings, Vector
 
+DEPTH = 50
+"""Passages asked of each side at least: the more are known, the better standardising knows a typical score."""
+
 
 class RetrieveConfig(BaseModel):
     """What a request retrieves when it does not say otherwise."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    candidates: int = Field(20, ge=1, le=200, description="Passages asked of each side, and given to the reranker.")
+    candidates: int = Field(20, ge=1, le=200, description="Passages given to the reranker.")
     top_k: int = Field(4, ge=1, le=50, description="Passages that the answer may rest on.")
     dense_weight: float = Field(
         0.5, ge=0, le=1, description="Share of the dense side in the fused score; the rest is BM25's."
@@ -42,7 +45,8 @@ class HybridRetriever:
 
     async def retrieve(self, question: str, vector: Vector, settings: RequestSettings) -> list[Hit]:
         """Return at most `settings.candidates` hits, best first; none when all are under `settings.min_score`."""
-        dense, sparse = await self._store.search(vector, query_vector(question), settings.candidates, settings.tenant)
+        depth = max(DEPTH, settings.candidates)
+        dense, sparse = await self._store.search(vector, query_vector(question), depth, settings.tenant)
         return fuse(dense, sparse, settings.dense_weight)[: settings.candidates]
 
     async def upsert(self, passages: Sequence[Passage], vectors: Vector) -> None:

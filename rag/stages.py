@@ -87,7 +87,15 @@ class Observation(Protocol):
 class Trace(Protocol):
     """One request's trace, bound to its root observation."""
 
-    id: str
+    @property
+    def id(self) -> str:
+        """32 hex digits."""
+        ...
+
+    @property
+    def carrier(self) -> dict[str, str]:
+        """W3C trace context that takes the root into another process; empty when nothing is recorded."""
+        ...
 
     def start(self, name: str, kind: Kind, input: Any = None, **fields: Any) -> Observation:
         """Open a child observation of the root."""

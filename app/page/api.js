@@ -20,7 +20,7 @@ export const key = {
   set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
 };
 
-/** Fires "unauthorized" whenever the server asks for a key. */
+/** Fires "unauthorized" whenever the server asks for a key, and "changed" when the person has given one. */
 export const access = new EventTarget();
 
 const headers = () => (key.get() ? { Authorization: `Bearer ${key.get()}` } : {});

@@ -10,6 +10,24 @@ const MAX_HISTORY = 10;
 /** Groups a conversation's traces. crypto.randomUUID is missing on plain http. */
 const newSession = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
+/** The conversation as the API wants it. Markers are left out: their numbers belong to other passages. */
+const messages = (past, question) => [
+  ...past.flatMap((turn) => [
+    { role: "user", content: turn.question },
+    { role: "assistant", content: turn.text.replace(/\s*\[\d{1,3}\]/g, "") },
+  ]),
+  { role: "user", content: question },
+];
+
+/** An error as a sentence for the person who asked. */
+function explain({ message, status, code, retryAfter }) {
+  const wait = retryAfter ? ` Try again in ${count(retryAfter, "second")}.` : "";
+  if (status === 429 || status === 503) return `The server is busy just now.${wait}`;
+  // An error with a code but no status came in the middle of the stream.
+  if (status >= 500 || (code && !status)) return `The answer could not be completed (${message}).${wait}`;
+  return message[0].toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? "" : ".");
+}
+
 export class Chat {
   #turns = [];
   #session = newSession();
@@ -27,22 +45,10 @@ export class Chat {
     return this.#request !== null;
   }
 
-  /** The conversation as the API wants it. Markers are left out: their numbers belong to other passages. */
-  #messages(question) {
-    const past = this.#turns.filter((turn) => turn.kept).slice(-MAX_HISTORY);
-    return [
-      ...past.flatMap(({ question, text }) => [
-        { role: "user", content: question },
-        { role: "assistant", content: text.replace(/\s*\[\d{1,3}\]/g, "") },
-      ]),
-      { role: "user", content: question },
-    ];
-  }
-
   /** Ask, and draw the answer as it comes. */
   async ask(question) {
     if (this.busy) return;
-    const messages = this.#messages(question);
+    const past = this.#turns.filter((turn) => turn.kept).slice(-MAX_HISTORY);
     const turn = new Turn(byId("conversation"), question);
     this.#turns.push(turn);
     const request = (this.#request = new AbortController());
@@ -50,14 +56,24 @@ export class Chat {
     this.#announcer.start();
     turn.element.scrollIntoView({ block: "start" });
     try {
-      const body = { model: await this.model(), messages, raglan: { session_id: this.#session } };
-      await this.#receive(turn, complete(body, request.signal));
+      await this.#converse(turn, past, request.signal);
     } catch (error) {
       this.#broke(turn, error);
     }
     if (this.#request === request) {
       this.#request = null;
       this.#onChange(false);
+    }
+  }
+
+  /** Ask with what went before; where that does not fit the model, with its later half. */
+  async #converse(turn, past, signal) {
+    const body = { model: await this.model(), messages: messages(past, turn.question), raglan: { session_id: this.#session } };
+    try {
+      await this.#receive(turn, complete(body, signal));
+    } catch (error) {
+      if (error.code !== "context_length_exceeded" || !past.length) throw error;
+      await this.#converse(turn, past.slice(Math.ceil(past.length / 2)), signal);
     }
   }
 
@@ -91,8 +107,7 @@ export class Chat {
       this.#announcer.end("Stopped.");
       return;
     }
-    const wait = error.retryAfter ? ` Try again in ${count(error.retryAfter, "second")}.` : "";
-    turn.fail(error.message + wait, () => this.#retry(turn));
+    turn.fail(explain(error), () => this.#retry(turn));
   }
 
   #retry(turn) {

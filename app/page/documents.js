@@ -23,8 +23,10 @@ async function refresh() {
 
 function row(stored) {
   const name = stored.title || stored.id;
-  const ask = make("button", { class: "tool bare small", type: "button", title: "Remove", onclick: () => confirm() }, icon("remove"), hidden(`Remove ${name}`));
-  const item = make("li", {}, make("div", { class: "what" }, make("span", { class: "name" }, name), make("span", { class: "detail" }, `${stored.id} · ${passages(stored.passages)}`)), ask);
+  const detail = make("span", { class: "detail" }, `${stored.id} · ${passages(stored.passages)}`);
+  const bin = { class: "tool bare small", type: "button", title: "Remove", onclick: () => confirm() };
+  const ask = make("button", bin, icon("remove"), hidden(`Remove ${name}`));
+  const item = make("li", {}, make("div", { class: "what" }, make("span", { class: "name" }, name), detail), ask);
 
   function confirm() {
     const keep = make("button", { class: "quiet", type: "button", onclick: () => { question.replaceWith(ask); ask.focus(); } }, "Keep");
@@ -40,7 +42,7 @@ function row(stored) {
       await refresh();
       byId("add-files").focus();
     } catch (error) {
-      item.querySelector(".detail").textContent = `Not removed: ${error.message}`;
+      detail.textContent = `Not removed: ${error.message}`;
       item.querySelector(".confirm").replaceWith(ask);
       ask.focus();
     }

@@ -48,7 +48,8 @@ export function feedbackButtons(traceId) {
   }
 
   for (const [rating, name] of Object.entries(NAMES)) {
-    buttons[rating] = make("button", { class: "tool bare small", type: "button", title: name, "aria-pressed": "false", onclick: () => press(rating) }, icon(rating), hidden(name));
+    const thumb = { class: "tool bare small", type: "button", title: name, "aria-pressed": "false", onclick: () => press(rating) };
+    buttons[rating] = make("button", thumb, icon(rating), hidden(name));
   }
   box.append(buttons.up, buttons.down, said);
   return box;

@@ -35,6 +35,12 @@ function blocks(text) {
   return found.map(({ kind, lines }) => ({ kind, lines, source: `${kind}\n${lines.join("\n")}` }));
 }
 
+/** Text and the citation behind it, which no line break may part from its last word. */
+function held(before, cite) {
+  const [, start, word] = /^(.*?)(\S{0,24})\s?$/s.exec(before);
+  return word ? [start, make("span", { class: "held" }, `${word}\u00a0`, cite)] : [before, cite];
+}
+
 /** Nodes of a stretch of text; `cite(n)` makes the node of a citation, or null to leave the marker as it is. */
 function inline(text, cite) {
   const nodes = [];
@@ -47,9 +53,8 @@ function inline(text, cite) {
       : emphasis !== undefined ? make("em", {}, ...inline(emphasis, cite))
       : cite(Number(number));
     if (!node) continue;
-    // A marker hangs on the word before it.
     const before = text.slice(begin, match.index);
-    nodes.push(number === undefined ? before : before.replace(/ $/, "\u00a0"), node);
+    nodes.push(...(number === undefined ? [before, node] : held(before, node)));
     begin = match.index + whole.length;
   }
   return [...nodes, text.slice(begin)].filter((node) => node !== "");

@@ -57,7 +57,8 @@ function traceRow(id) {
       said.textContent = "Selected: copy it with your keyboard";
     }
   };
-  const button = make("button", { type: "button", class: "tool bare small", title: "Copy the trace id", onclick: copy }, icon("copy"), hidden("Copy the trace id"));
+  const name = "Copy the trace id";
+  const button = make("button", { type: "button", class: "tool bare small", title: name, onclick: copy }, icon("copy"), hidden(name));
   return make("p", { class: "trace" }, "Trace ", code, button, said);
 }
 
@@ -71,7 +72,9 @@ export function timingsLine({ timings, trace_id }, usage, seen) {
   const rows = [...Object.keys(LABELS), ...Object.keys(stages).filter((stage) => !(stage in LABELS))]
     .filter((stage) => stage in stages)
     .map((stage) => bar(stage, stages[stage], begin[stage], Math.max(total, 1e-3)));
-  return make("details", { class: "timings" },
+  // What opens may lie under the composer.
+  const reveal = ({ target }) => target.open && target.scrollIntoView({ block: "nearest" });
+  return make("details", { class: "timings", ontoggle: reveal },
     make("summary", {}, icon("chevron"), make("span", {}, parts.join(" · "))),
     make("table", {}, make("caption", { class: "sr" }, "Milliseconds by stage"), make("tbody", {}, ...rows)),
     make("p", { class: "seen" }, `Seen by this browser: first text ${duration(seen.first)}, total ${duration(seen.total)}.`

@@ -6,7 +6,11 @@ import { Markdown } from "./markdown.js";
 import { showPassage } from "./passage.js";
 import { timingsLine } from "./timings.js";
 
-const ENDINGS = { length: "The answer was cut at the token limit.", content_filter: "A guardrail stopped this answer.", stopped: "You stopped this answer." };
+const ENDINGS = {
+  length: "The answer was cut at the token limit.",
+  content_filter: "A guardrail stopped this answer.",
+  stopped: "You stopped this answer.",
+};
 
 /** A turn, appended to `parent`. */
 export class Turn {
@@ -54,7 +58,8 @@ export class Turn {
     if (!passage) return null;
     const name = `Source ${number}: ${passage.title || passage.document_id}`;
     const show = () => showPassage(passage, number, this.#text);
-    return make("button", { class: "cite", type: "button", "aria-label": name, title: name, "aria-haspopup": "dialog", onclick: show }, String(number));
+    const marker = { class: "cite", type: "button", "aria-label": name, title: name, "aria-haspopup": "dialog", onclick: show };
+    return make("button", marker, String(number));
   }
 
   /** The passages that the answer cites, as a list to open them from. */
@@ -77,7 +82,8 @@ export class Turn {
     this.#passages = raglan.passages;
     this.#settle();
     const foot = make("div", { class: "foot" }, timingsLine(raglan, usage, seen), feedbackButtons(raglan.trace_id));
-    this.answer.append(...[ENDINGS[reason] && make("p", { class: "ending" }, ENDINGS[reason]), this.#sources(), foot].filter((node) => node));
+    const ending = ENDINGS[reason] && make("p", { class: "ending" }, ENDINGS[reason]);
+    this.answer.append(...[ending, this.#sources(), foot].filter((node) => node));
   }
 
   /** The person stopped the answer: what came stays. */

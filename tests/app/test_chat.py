@@ -14,12 +14,8 @@ from rag.fakes import FakeLLM
 from rag.types import Message, Piece, Prompt
 from tests.app.world import MODEL, Connection, FakeTracer, browser, fake_services, question, sse
 
-DOCUMENT = {
-    "id": "scaling",
-    "title": "Scaling",
-    "url": "docs/scaling.md",
-    "text": "Replicas scale on ongoing requests.",
-}
+TEXT = "Replicas scale on ongoing requests."
+DOCUMENT = {"id": "scaling", "title": "Scaling", "url": "docs/scaling.md", "text": TEXT}
 PATH = "/v1/chat/completions"
 
 

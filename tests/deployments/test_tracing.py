@@ -89,5 +89,5 @@ def test_what_langfuse_would_drop_is_refused(wrong: dict[str, object]) -> None:
 def test_the_secret_stays_hidden_and_travels_to_replicas() -> None:
     config = TracingConfig.model_validate(KEYS)
     assert "planted" not in repr(config) + config.model_dump_json()
-    there = pickle.loads(pickle.dumps(config))  # noqa: S301
+    there = pickle.loads(pickle.dumps(config))
     assert there.secret_key.get_secret_value() == KEYS["secret_key"]

@@ -23,7 +23,7 @@ PEM = (
         ("IBAN GB82 WEST 1234 5698 7654 32 IS GOOD", "IBAN [iban] IS GOOD"),
         ("DE89370400440532013000.", "[iban]."),
         ("SSN 078-05-1120 yes", "SSN [ssn] yes"),
-        ("call +1 (555) 010-9999 x12 or 212-555-0187.", "call [phone] or [phone]."),
+        ("call +1 (555) 010-9999 x12 or 212-555-0187x7.", "call [phone] or [phone]."),
         ("(020) 7946 0958, 07700 900123, 06 12 34 56 78", "[phone], [phone], [phone]"),
         ("+33 1 23 45 67 89 is", "[phone] is"),
         ("key sk-proj-abcDEF0123456789abcd_XYZ ok", "key [token] ok"),
@@ -46,6 +46,7 @@ def test_sensitive_text_is_masked(text: str, masked: str) -> None:
     [
         "Bind 127.0.0.1:8000, 0.0.0.0 or [::1]; ray 2.60.0 of 2026-11-21 12:30:45.",
         "git clone git@github.com:owner/name, react@18.2.0, @serve.deployment",
+        "at 1028.4111111111111111 rows/s or 4111111111111111.5",
         "use 4 GPU and 2 CPU; 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17",
         "sizes 256 512 1024 or 100 200 3000, 1234567890123 ns, 3.14159265358979",
         "The -----BEGIN CERTIFICATE----- line, and sk-learn-compatible-estimators",

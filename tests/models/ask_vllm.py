@@ -4,17 +4,14 @@
 """
 
 import json
-import os
 import sys
+
+from vllm import LLM, SamplingParams
+from vllm.exceptions import VLLMValidationError
 
 
 def main() -> None:
     model, tensor_parallel = sys.argv[1], int(sys.argv[2])
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    if tensor_parallel == 2:
-        os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "0|1"
-    from vllm import LLM, SamplingParams
-
     engine = LLM(
         model=model,
         dtype="bfloat16",
@@ -27,7 +24,7 @@ def main() -> None:
     refusal = ""
     try:
         engine.chat([{"role": "user", "content": "word " * 3000}], use_tqdm=False)
-    except ValueError as error:
+    except VLLMValidationError as error:
         refusal = str(error)
     print(json.dumps({"answers": [output.outputs[0].text for output in outputs], "refusal": refusal}))
 

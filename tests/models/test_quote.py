@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from models.quote_prompt import NOTHING_FOUND, right_answer, user_message
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from models.quote_prompt import NOTHING_FOUND, right_answer, user_message
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -85,8 +86,10 @@ def test_the_checkpoint_is_small_and_complete() -> None:
 
 def vllm_answers(tensor_parallel: int, chats: list[list[dict[str, str]]]) -> dict[str, Any]:
     """Return {"answers", "refusal"} from a fresh vLLM process, which takes its workers with it when it ends."""
+    environment = ["VLLM_CPU_KVCACHE_SPACE=1", *["VLLM_CPU_OMP_THREADS_BIND=0|1"] * (tensor_parallel == 2)]
+    command = [sys.executable, str(HERE / "ask_vllm.py"), str(MODEL), str(tensor_parallel)]
     done = subprocess.run(
-        [sys.executable, str(HERE / "ask_vllm.py"), str(MODEL), str(tensor_parallel)],
+        ["sh", str(ROOT / "tests" / "isolate.sh"), "env", *environment, *command],
         input=json.dumps(chats),
         capture_output=True,
         text=True,

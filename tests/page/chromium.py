@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
 SCREENSHOTS = Path(__file__).parents[2] / "var" / "screenshots"
 FLAGS = [
@@ -87,3 +87,13 @@ def watched(browser: Browser, url: str, **context: Any) -> Iterator[Watched]:
         page.goto(url)
         yield watch
         assert watch.wrong == []
+
+
+def ask(page: Page, question: str) -> None:
+    page.get_by_label("Your question").fill(question)
+    page.keyboard.press("Enter")
+
+
+def answered(page: Page, answers: int = 1) -> None:
+    """Wait until so many answers are complete."""
+    expect(page.locator(".timings")).to_have_count(answers)

@@ -113,12 +113,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def site(start: Callable[..., Site]) -> Site:
+    return start()
+
+
+@pytest.fixture
 def start() -> Iterator[Callable[..., Site]]:
     """A function that starts an application: `start(llm=..., config=..., passages=...)`."""
     with ExitStack() as stack:
 
         def start(
-            llm: Typist | None = None, config: HttpConfig | None = None, passages: list[Passage] | None = None, **more: Any
+            llm: Typist | None = None,
+            config: HttpConfig | None = None,
+            passages: list[Passage] | None = None,
+            **more: Any,
         ) -> Site:
             llm = llm or Typist()
             services = fake_services(config, {"llm": llm}, **more)

@@ -4,42 +4,23 @@ import hashlib
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from app.services import HttpConfig, KeyConfig
-from rag.errors import Overloaded, StageFailed
+from rag.errors import Overloaded, PromptTooLong, StageFailed
 from rag.types import Passage
-from tests.page.chromium import Watched, watched
+from tests.page.chromium import Watched, answered, ask, watched
 from tests.page.conftest import QUESTION, Site, Typist
 
 pytestmark = pytest.mark.browser
 
 Start = Callable[..., Site]
-PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
-
-
-@pytest.fixture
-def site(start: Start) -> Site:
-    return start()
 
 
 @pytest.fixture
 def desk(browser: Browser, site: Site) -> Iterator[Watched]:
     with watched(browser, site.url) as desk:
         yield desk
-
-
-def ask(page: Page, question: str = QUESTION) -> None:
-    page.get_by_label("Your question").fill(question)
-    page.keyboard.press("Enter")
-
-
-def answered(page: Page, answers: int = 1) -> None:
-    expect(page.locator(".timings")).to_have_count(answers)
-
-
-def overflow(page: Page) -> int:
-    return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
 
 def test_a_question_by_keyboard_streams_and_cites(browser: Browser, start: Start) -> None:
@@ -83,7 +64,7 @@ def test_a_question_by_keyboard_streams_and_cites(browser: Browser, start: Start
 def test_timings_show_every_stage_and_the_trace_can_be_copied(desk: Watched, site: Site) -> None:
     page = desk.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    ask(page)
+    ask(page, QUESTION)
     answered(page)
     line = page.locator(".timings summary")
     expect(line).to_contain_text("first text")
@@ -93,8 +74,8 @@ def test_timings_show_every_stage_and_the_trace_can_be_copied(desk: Watched, sit
     page.keyboard.press("Enter")
     for stage in ("Embed the question", "Guard", "Retrieve", "Rerank", "Wait for the engine", "Generate"):
         expect(page.get_by_role("row", name=stage)).to_be_visible()
-    fills = page.locator(".fill").evaluate_all("fills => fills.map((f) => [f.style.width, f.offsetLeft + f.offsetWidth])")
-    assert all(width.endswith("%") for width, _ in fills)
+    inside = "f => f.getBoundingClientRect().right <= f.parentNode.getBoundingClientRect().right + 1"
+    assert all(bar.evaluate(inside) for bar in page.locator(".fill").all())
     desk.shoot("light-timings")
     page.get_by_role("button", name="Copy the trace id").click()
     expect(page.locator(".trace")).to_contain_text("Copied")
@@ -103,7 +84,7 @@ def test_timings_show_every_stage_and_the_trace_can_be_copied(desk: Watched, sit
 
 def test_thumbs_are_stored(desk: Watched, site: Site) -> None:
     page = desk.page
-    ask(page)
+    ask(page, QUESTION)
     answered(page)
     page.get_by_role("button", name="Good answer").click()
     expect(page.get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "true")
@@ -124,7 +105,7 @@ def test_a_rating_that_is_not_stored_is_told(browser: Browser, start: Start) -> 
             raise StageFailed("feedback", "the disk is full")
 
     with watched(browser, start(feedback=Full()).url) as desk:
-        ask(desk.page)
+        ask(desk.page, QUESTION)
         answered(desk.page)
         desk.page.get_by_role("button", name="Good answer").click()
         expect(desk.page.locator(".said")).to_contain_text("Not stored: ")
@@ -133,7 +114,7 @@ def test_a_rating_that_is_not_stored_is_told(browser: Browser, start: Start) -> 
 
 def test_the_conversation_goes_along_until_a_new_chat(desk: Watched, site: Site) -> None:
     page = desk.page
-    ask(page)
+    ask(page, QUESTION)
     answered(page)
     ask(page, "And when does it remove a replica?")
     answered(page, 2)
@@ -150,11 +131,23 @@ def test_the_conversation_goes_along_until_a_new_chat(desk: Watched, site: Site)
     assert sessions[0] == sessions[1] != sessions[2]
 
 
+def test_a_conversation_too_long_for_the_model_loses_its_beginning(desk: Watched, site: Site) -> None:
+    for n in range(1, 4):
+        ask(desk.page, f"{QUESTION} {n}")
+        answered(desk.page, n)
+    site.llm.errors.append(PromptTooLong("too long"))
+    ask(desk.page, f"{QUESTION} 4")
+    answered(desk.page, 4)
+    *_, refused, taken = site.llm.prompts
+    assert [len(refused.messages), len(taken.messages)] == [8, 4]
+    assert taken.messages[1].content == f"{QUESTION} 3"
+
+
 def test_stop_ends_the_generation(browser: Browser, start: Start) -> None:
     site = start(Typist(pause_s=0.1))
     with watched(browser, site.url) as desk:
         page = desk.page
-        ask(page)
+        ask(page, QUESTION)
         expect(page.locator(".body")).to_contain_text("The controller adds")
         page.get_by_role("button", name="Stop the answer").click()
         expect(page.locator(".ending")).to_have_text("You stopped this answer.")
@@ -168,10 +161,9 @@ def test_a_busy_server_is_told_and_retried(browser: Browser, start: Start) -> No
     site = start(Typist(errors=[Overloaded("llm", "too many requests", 3)]))
     with watched(browser, site.url) as desk:
         page = desk.page
-        ask(page)
+        ask(page, QUESTION)
         notice = page.get_by_role("alert")
-        expect(notice).to_contain_text("too many requests")
-        expect(notice).to_contain_text("Try again in 3 seconds.")
+        expect(notice).to_contain_text("The server is busy just now. Try again in 3 seconds.")
         desk.shoot("light-error")
         notice.get_by_role("button", name="Try again").click()
         answered(page)
@@ -181,8 +173,8 @@ def test_a_busy_server_is_told_and_retried(browser: Browser, start: Start) -> No
 def test_an_answer_that_breaks_off_keeps_its_text(browser: Browser, start: Start) -> None:
     site = start(Typist(errors=[StageFailed("llm", "the engine died")], die_after=50))
     with watched(browser, site.url) as desk:
-        ask(desk.page)
-        expect(desk.page.get_by_role("alert")).to_contain_text("the engine died")
+        ask(desk.page, QUESTION)
+        expect(desk.page.get_by_role("alert")).to_contain_text("(llm: the engine died)")
         expect(desk.page.locator(".body")).to_contain_text("The controller adds a replica")
         desk.page.get_by_role("button", name="Try again").click()
         answered(desk.page)
@@ -208,7 +200,7 @@ def test_a_server_that_asks_for_a_key_gets_it(browser: Browser, start: Start) ->
         page.get_by_label("Key", exact=True).fill("sesame")
         page.keyboard.press("Enter")
         expect(dialog).to_be_hidden()
-        ask(page)
+        ask(page, QUESTION)
         answered(page)
         assert page.evaluate("Object.keys(localStorage).length") == 0
 
@@ -258,92 +250,19 @@ def test_files_can_be_dropped_anywhere(desk: Watched, site: Site) -> None:
 
 def test_the_chosen_model_answers(desk: Watched, site: Site) -> None:
     desk.page.get_by_label("Model").select_option("big")
-    ask(desk.page)
+    ask(desk.page, QUESTION)
     answered(desk.page)
     assert site.llm.prompts[-1].model == "big"
-
-
-def test_a_phone_needs_no_sideways_scrolling(browser: Browser, start: Start) -> None:
-    long = "Donaudampfschifffahrtsgesellschaftskapitän" * 3
-    site = start(Typist(reply=f"It adds one when the load lasts. [1] See `{long}` and {long}.\n\n```\n{long}\n```\n\n- {long}"))
-    with watched(browser, site.url, **PHONE) as phone:
-        page = phone.page
-        expect(page.get_by_label("Model")).to_be_visible()
-        assert overflow(page) <= 0
-        phone.shoot("phone-welcome")
-        ask(page, f"When does the autoscaler add a replica? {long}")
-        answered(page)
-        page.locator(".timings summary").tap()
-        page.get_by_role("button", name="Bad answer").tap()
-        expect(page.get_by_label("What was wrong?")).to_be_visible()
-        assert overflow(page) <= 0
-        page.locator("button.cite").first.tap()
-        sheet = page.get_by_role("dialog").bounding_box()
-        assert sheet is not None
-        assert (round(sheet["x"]), round(sheet["width"]), round(sheet["y"] + sheet["height"])) == (0, 360, 740)
-        page.touchscreen.tap(180, 20)
-        expect(page.get_by_role("dialog")).to_have_count(0)
-
-
-def test_a_phone_looks_right(browser: Browser, site: Site) -> None:
-    with watched(browser, site.url, **PHONE) as phone:
-        ask(phone.page)
-        answered(phone.page)
-        phone.shoot("phone-answer")
-        phone.page.locator("button.cite").first.tap()
-        expect(phone.page.get_by_role("dialog")).to_be_visible()
-        phone.shoot("phone-passage")
-
-
-CONTRAST = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const probe = document.body.appendChild(document.createElement("i"));
-  const luminance = (token) => {
-    probe.style.color = `var(--${token})`;
-    canvas.fillStyle = getComputedStyle(probe).color;
-    canvas.fillRect(0, 0, 1, 1);
-    const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ratio = (a, b) => { const [x, y] = [luminance(a), luminance(b)].sort(); return (y + 0.05) / (x + 0.05); };
-  const pairs = [];
-  for (const ink of ["ink", "soft", "accent", "wrong"]) for (const ground of ["paper", "raised", "sunken"]) pairs.push([ink, ground]);
-  pairs.push(["ink", "mark"], ["accent", "tint"], ["on-accent", "accent"]);
-  return pairs.map(([a, b]) => [`${a} on ${b}`, ratio(a, b)]);
-}"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast_in_both_schemes(browser: Browser, site: Site, scheme: str) -> None:
-    with watched(browser, site.url, color_scheme=scheme) as desk:
-        low = [(pair, round(ratio, 2)) for pair, ratio in desk.page.evaluate(CONTRAST) if ratio < 4.5]
-        assert low == []
-
-
-def test_dark_follows_the_system_and_the_toggle_is_kept(browser: Browser, site: Site) -> None:
-    ground = "getComputedStyle(document.documentElement).backgroundColor"
-    with watched(browser, site.url, color_scheme="dark") as desk:
-        page = desk.page
-        dark = page.evaluate(ground)
-        desk.shoot("dark-welcome")
-        ask(page)
-        answered(page)
-        page.locator("button.cite").first.click()
-        desk.shoot("dark-passage")
-        page.get_by_role("button", name="Switch between light and dark").click()
-        light = page.evaluate(ground)
-        assert sum(map(int, light[4:-1].split(","))) > 600 > 150 > sum(map(int, dark[4:-1].split(",")))
-        page.reload()
-        assert page.evaluate(ground) == light
 
 
 def test_nothing_a_model_or_a_document_says_becomes_markup(browser: Browser, start: Start) -> None:
     hostile = "<img src=x onerror=document.title='owned'> <script>document.title='owned'</script>"
     passage = Passage("p", "d", f"replica {hostile}", hostile, "javascript:document.title='owned'", (hostile,))
-    site = start(Typist(reply=f"{hostile} **{hostile}** `{hostile}` [1]\n\n# {hostile}\n- {hostile}"), passages=[passage])
+    reply = f"{hostile} **{hostile}** `{hostile}` [1]\n\n# {hostile}\n- {hostile}"
+    site = start(Typist(reply=reply), passages=[passage])
     with watched(browser, site.url) as desk:
         page = desk.page
-        ask(page)
+        ask(page, QUESTION)
         answered(page)
         page.locator("button.cite").first.click()
         expect(page.get_by_role("dialog")).to_be_visible()

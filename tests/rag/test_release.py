@@ -57,7 +57,9 @@ async def test_sentences_are_judged_while_the_next_is_generated() -> None:
     generated = asyncio.Event()
 
     class Late(FakeValidator):
-        async def validate(self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings) -> Verdict:
+        async def validate(
+            self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings
+        ) -> Verdict:
             await asyncio.wait_for(generated.wait(), 5)
             return Verdict(True)
 

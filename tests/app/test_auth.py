@@ -1,0 +1,103 @@
+"""API keys: who gets in, what stays open, and that tenants do not see each other."""
+
+import hmac
+
+import pytest
+import yaml
+
+from app import keys
+from app.auth import digest, holder
+from app.services import HttpConfig, KeyConfig
+from tests.app.world import FakeTracer, browser, fake_services, question
+
+ADA, BOB = "rgl-ada", "rgl-bob"
+KEYS = (
+    KeyConfig(name="ada", sha256=digest(ADA), tenant="red"),
+    KeyConfig(name="bob", sha256=digest(BOB), tenant="blue"),
+)
+CONFIG = HttpConfig(api_keys=KEYS)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, bearer("wrong"), bearer(""), {"Authorization": ADA}, {"Authorization": f"Basic {ADA}"}, bearer("ü" * 9)],
+)
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/documents", "/v1/chat/completions", "/nothing", "/docs/", "/page"])
+async def test_without_a_valid_key_nothing_is_served(path: str, headers: dict[str, str]) -> None:
+    async with browser(fake_services(CONFIG)) as client:
+        raw = [(k.encode(), v.encode()) for k, v in headers.items()]
+        response = await client.get(path, headers=raw)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["x-request-id"]
+    assert response.json()["error"]["code"] == "invalid_api_key"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/", "/page/main.js", "/docs", "/openapi.json"])
+async def test_what_is_open(path: str) -> None:
+    async with browser(fake_services(CONFIG)) as client:
+        assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_a_valid_key(scheme: str) -> None:
+    async with browser(fake_services(CONFIG)) as client:
+        response = await client.get("/v1/models", headers={"Authorization": f"{scheme} {BOB}"})
+    assert response.status_code == 200
+
+
+async def test_tenants_do_not_see_each_other() -> None:
+    document = {"id": "secret", "text": "Replicas scale on ongoing requests."}
+    async with browser(fake_services(CONFIG)) as client:
+        await client.post("/v1/documents", json={"documents": [document]}, headers=bearer(ADA))
+        for key, count in ((ADA, 1), (BOB, 0)):
+            listed = await client.get("/v1/documents", headers=bearer(key))
+            found = await client.post("/v1/search", json={"query": "replicas"}, headers=bearer(key))
+            answer = await client.post("/v1/chat/completions", json=question(), headers=bearer(key))
+            assert len(listed.json()["data"]) == count
+            assert len(found.json()["hits"]) == count
+            assert len(answer.json()["raglan"]["passages"]) == count
+        assert (await client.delete("/v1/documents/secret", headers=bearer(BOB))).status_code == 404
+        assert (await client.delete("/v1/documents/secret", headers=bearer(ADA))).status_code == 200
+
+
+async def test_the_key_names_the_user_and_the_body_cannot() -> None:
+    tracer = FakeTracer()
+    async with browser(fake_services(CONFIG, tracer=tracer)) as client:
+        await client.post("/v1/chat/completions", json=question(user="eve"), headers=bearer(ADA))
+    (opened,) = tracer.opened
+    assert (opened["user"], opened["tenant"], opened["end_user"]) == ("ada", "red", "eve")
+
+
+@pytest.mark.parametrize("key", [ADA, BOB, "wrong", ""])
+def test_every_key_is_compared_in_constant_time(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared, compare = [], hmac.compare_digest
+
+    def spy(a: str, b: str) -> bool:
+        compared.append(b)
+        return compare(a, b)
+
+    monkeypatch.setattr(hmac, "compare_digest", spy)
+    holder(key, KEYS)
+    assert compared == [k.sha256 for k in KEYS]
+
+
+def test_a_new_key_is_shown_once_with_an_entry_that_lets_it_in(capsys: pytest.CaptureFixture[str]) -> None:
+    assert keys.main(["it's me", "--tenant", "red"]) == 0
+    shown, _, entry = capsys.readouterr().out.partition("\n")
+    key = shown.rpartition(" ")[2]
+    (config,) = yaml.safe_load(entry.partition("\n")[2])
+    held = holder(key, [KeyConfig(**config)])
+    assert held
+    assert (held.name, held.tenant) == ("it's me", "red")
+    assert key not in entry
+
+
+def test_a_bad_key_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        keys.main(["x" * 65])
+    assert "name" in capsys.readouterr().err

@@ -1,0 +1,68 @@
+"""What wraps every request: ids, the size of bodies, CORS."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.services import HttpConfig
+from tests.app.world import browser, fake_services, question
+
+SMALL = HttpConfig(max_body_bytes=1_000)
+PATHS = ["/v1/chat/completions", "/v1/documents", "/v1/search"]
+
+
+FORM = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\n'
+
+
+async def chunked(begin: bytes, size: int) -> AsyncIterator[bytes]:
+    yield begin
+    for _ in range(size):
+        yield b" "
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_declared_body_over_the_limit_is_not_read(path: str) -> None:
+    async with browser(fake_services(SMALL)) as client:
+        response = await client.post(path, content=b" " * 1_001, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "begin"),
+    [*((path, "application/json", b"{") for path in PATHS), ("/v1/documents", "multipart/form-data; boundary=x", FORM)],
+)
+async def test_a_chunked_body_is_counted_while_it_is_read(path: str, kind: str, begin: bytes) -> None:
+    async with browser(fake_services(SMALL)) as client:
+        response = await client.post(path, content=chunked(begin, 1_001), headers={"Content-Type": kind})
+    assert "content-length" not in response.request.headers
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("declared", ["-1", "1e3", "9" * 100, "x"])
+async def test_a_nonsense_length_is_refused(declared: str) -> None:
+    async with browser(fake_services(SMALL)) as client:
+        response = await client.post("/v1/search", content=b"{}", headers={"Content-Length": declared})
+    assert response.status_code == (413 if declared.isdecimal() else 400)
+
+
+@pytest.mark.parametrize(("given", "kept"), [("abc-1.2_3", True), ("", False), ("a b", False), ("x" * 129, False)])
+async def test_a_plain_request_id_is_kept(given: str, kept: bool) -> None:
+    async with browser(fake_services()) as client:
+        response = await client.get("/healthz", headers={"X-Request-Id": given})
+    assert (response.headers["x-request-id"] == given) is kept
+    assert response.headers["x-request-id"]
+
+
+async def test_cors_is_off_until_configured() -> None:
+    headers = {"Origin": "https://ui.test"}
+    async with browser(fake_services()) as client:
+        assert "access-control-allow-origin" not in (await client.get("/healthz", headers=headers)).headers
+    async with browser(fake_services(HttpConfig(cors_origins=("https://ui.test",)))) as client:
+        asked = {**headers, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        preflight = await client.options("/v1/chat/completions", headers=asked)
+        answer = await client.post("/v1/chat/completions", json=question(), headers=headers)
+        other = await client.get("/healthz", headers={"Origin": "https://evil.test"})
+    assert preflight.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://ui.test"
+    assert "Server-Timing" in answer.headers["access-control-expose-headers"]
+    assert "access-control-allow-origin" not in other.headers
