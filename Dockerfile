@@ -20,7 +20,9 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 WORKDIR /srv/raglan
 
 FROM base AS cpu
-# vLLM's CPU build links libnuma and reads the cores' layout from util-linux's lscpu.
+# vLLM's CPU build links libnuma and reads the cores' layout from util-linux's lscpu. The base image's Debian release
+# pins them: an exact version is gone from the mirrors with the next security update.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libnuma1 util-linux \
     && rm -rf /var/lib/apt/lists/*
@@ -31,9 +33,10 @@ COPY requirements/cpu.txt requirements/
 RUN pip install --no-deps -r requirements/cpu.txt
 
 FROM base AS gpu
-# Triton compiles its launchers with the system's C compiler. CUDA's libraries come as wheels, the driver from the host.
+# Triton and TorchInductor compile with the system's compiler. CUDA's libraries come as wheels, the driver from the host.
+# hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends gcc libc6-dev libnuma1 util-linux \
+    && apt-get install -y --no-install-recommends g++ libnuma1 util-linux \
     && rm -rf /var/lib/apt/lists/*
 COPY requirements/gpu.txt requirements/
 RUN pip install --no-deps -r requirements/gpu.txt
@@ -43,6 +46,7 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     VLLM_USE_FLASHINFER_SAMPLER=0
 
 FROM ${ACCELERATOR} AS raglan
+WORKDIR /srv/raglan
 RUN useradd --create-home --uid 1000 raglan \
     && mkdir -p var /home/raglan/.ray \
     && chown -R raglan:raglan var /home/raglan/.ray
@@ -55,13 +59,15 @@ COPY guardrails guardrails
 COPY rag rag
 COPY app app
 COPY deployments deployments
-USER raglan
-# As cluster/local.env, less what belongs to one machine only: the hub stays reachable and proxies drain.
+USER 1000
+# As cluster/local.env, less what belongs to one machine only: the hub stays reachable and proxies drain. Calls between
+# replicas may carry 64 MiB, a large document's passages and vectors, instead of gRPC's 4.
 ENV PYTHONPATH=/srv/raglan \
     RAY_AUTH_MODE=token \
     RAY_USAGE_STATS_ENABLED=0 \
     RAY_SERVE_ENABLE_HA_PROXY=1 \
     RAY_SERVE_THROUGHPUT_OPTIMIZED=1 \
+    RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH=67108864 \
     NEMO_GUARDRAILS_NO_USAGE_STATS=1 \
     VLLM_NO_USAGE_STATS=1
 VOLUME /srv/raglan/var

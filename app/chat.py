@@ -29,7 +29,7 @@ async def chat(body: ChatRequest, context: Here) -> Response:
     A stream sends text as it may leave. Its last chunk carries the finish reason, `delta.annotations` and `raglan`. A
     failure after the first byte is one event with an `error`, and no `[DONE]`.
     """
-    turn = open_turn(body, context)
+    turn = await open_turn(body, context)
     if body.stream:
         return await streamed(turn, context)
     end = await context.attended(last(events(turn, context)), "answer")

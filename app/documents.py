@@ -36,6 +36,7 @@ DocumentPath = Annotated[str, Path(max_length=MAX_ID, pattern=ID, description="T
     "/v1/documents",
     status_code=201,
     summary="Add documents",
+    response_description="Stored and searchable",
     openapi_extra=BODY,
 )
 async def add(request: Request, context: Here) -> DocumentList:
@@ -44,13 +45,13 @@ async def add(request: Request, context: Here) -> DocumentList:
     return listed(await context.within(ingest(documents, context), "ingest"))
 
 
-@router.get("/v1/documents", summary="List the documents")
+@router.get("/v1/documents", summary="List the documents", response_description="The documents")
 async def documents(context: Here) -> DocumentList:
     """List the caller's documents, ordered by id."""
     return listed(await context.within(context.services.library.documents(context.caller.tenant), "retriever"))
 
 
-@router.delete("/v1/documents/{id:path}", summary="Remove a document")
+@router.delete("/v1/documents/{id:path}", summary="Remove a document", response_description="Removed")
 async def remove(id: DocumentPath, context: Here) -> Removed:
     """Remove a document and its passages for good."""
     if not await context.within(context.services.library.delete(id, context.caller.tenant), "retriever"):

@@ -55,7 +55,7 @@ class EmbeddingList(Shape):
     usage: EmbeddingUsage = EmbeddingUsage()
 
 
-@router.post("/v1/embeddings", summary="Embed texts", response_model=EmbeddingList)
+@router.post("/v1/embeddings", summary="Embed texts", response_description="The vectors", response_model=EmbeddingList)
 async def embeddings(body: EmbeddingRequest, context: Here) -> Response:
     """Return each text's unit vector."""
     check(body, context)

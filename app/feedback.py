@@ -61,7 +61,7 @@ class FeedbackReceipt(Shape):
     rating: Literal["up", "down"]
 
 
-@router.post("/v1/feedback", status_code=201, summary="Rate an answer")
+@router.post("/v1/feedback", status_code=201, summary="Rate an answer", response_description="Stored")
 async def feedback(body: FeedbackRequest, context: Here) -> FeedbackReceipt:
     """Keep a rating, with the time and who gave it. A second one for the same answer stands beside the first."""
     row = {

@@ -43,7 +43,7 @@ READY = {
 }
 
 
-@router.get("/healthz", summary="Is the process alive?")
+@router.get("/healthz", summary="Is the process alive?", response_description="It is")
 async def healthz() -> Health:
     """Answer without asking anybody."""
     return Health()
@@ -52,6 +52,7 @@ async def healthz() -> Health:
 @router.get(
     "/readyz",
     summary="Can it answer?",
+    response_description="It can",
     response_model=Readiness,
     responses={200: {"content": READY}, 503: {"model": Readiness, "description": "Not ready", "content": READY}},
 )

@@ -34,7 +34,7 @@ class ModelList(Shape):
     data: list[Model]
 
 
-@router.get("/v1/models", summary="List the models")
+@router.get("/v1/models", summary="List the models", response_description="The models")
 async def models(context: Here) -> ModelList:
     """List the models that POST /v1/chat/completions takes."""
     cards = context.services.models.values()

@@ -1,9 +1,11 @@
 """/docs: the API's reference, rendered here from /openapi.json, so that it needs no script and no other host."""
 
+import re
 from pathlib import Path
 
 from fastapi import FastAPI
 from jinja2 import Environment
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -29,17 +31,22 @@ EXAMPLE = """curl -N {base}v1/chat/completions -H 'Content-Type: application/jso
   -d '{{"model": "{model}", "stream": true, "messages": [{{"role": "user", "content": "What is Raglan?"}}]}}'"""
 
 
+def coded(text: str) -> Markup:
+    """Escaped text in which `this` is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
+
+
 def routes(app: FastAPI) -> list[BaseRoute]:
     """/docs and its style sheet."""
+    environment = Environment(autoescape=True)
+    environment.filters["coded"] = coded
     source = (HERE / "reference.html").read_text()
     style = Asset("/docs/reference.css", (HERE / "reference.css").read_bytes(), "text/css; charset=utf-8")
 
     async def docs(request: Request) -> Response:
         model = next(iter(app.state.services.models), "")
         example = EXAMPLE.format(base=request.base_url, model=model)
-        page = (
-            Environment(autoescape=True).from_string(source).render(api=app.openapi(), limits=LIMITS, example=example)
-        )
+        page = environment.from_string(source).render(api=app.openapi(), limits=LIMITS, example=example)
         return HTMLResponse(page, headers={**SECURITY, "Cache-Control": "no-cache"})
 
     return [Route("/docs", docs, methods=["GET"], include_in_schema=False), style.route()]

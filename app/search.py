@@ -33,7 +33,9 @@ class SearchResult(Shape):
     trace_id: str
 
 
-@router.post("/v1/search", summary="Search the documents", response_model=SearchResult)
+@router.post(
+    "/v1/search", summary="Search the documents", response_description="The passages", response_model=SearchResult
+)
 async def search(body: SearchRequest, context: Here) -> Response:
     """Return the passages that answer a question best, with their scores."""
     services = context.services

@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from app.chat_rules import check
 from app.chat_schema import ChatRequest, text_of
 from app.completion import AnswerMessage, ChatCompletion, Choice, Report, annotations, guard, scored, usage
 from app.context import Context
 from app.services import ModelCard
 from rag.answer import End, Event, answer
-from rag.errors import InvalidInput, TooLarge
 from rag.stages import Trace
 from rag.types import Message, Prompt, RequestSettings, Role
 
@@ -57,11 +57,11 @@ class Turn:
         )
 
 
-def open_turn(body: ChatRequest, context: Context) -> Turn:
+async def open_turn(body: ChatRequest, context: Context) -> Turn:
     """Resolve a request. Raises UnknownModel, TooLarge and InvalidInput, all before a trace is opened."""
     services = context.services
     card = context.card(body.model)
-    check_limits(body, context)
+    await check(body, card, services.config)
     identity = f"chatcmpl-{uuid.uuid4().hex}"
     draft = draft_prompt(body, card, identity)
     settings = choose(body, context.settings(card))
@@ -75,26 +75,12 @@ def open_turn(body: ChatRequest, context: Context) -> Turn:
     return Turn(identity, int(time.time()), draft, settings, services.digest, trace, include_usage)
 
 
-def check_limits(body: ChatRequest, context: Context) -> None:
-    """Raise TooLarge for what the configuration bounds."""
-    config = context.services.config
-    if len(body.messages) > config.max_messages:
-        raise TooLarge(f"A conversation may have {config.max_messages} messages.", "messages")
-    for n, message in enumerate(body.messages):
-        if len(text_of(message)) > config.max_message_chars:
-            raise TooLarge(f"A message may have {config.max_message_chars} characters.", f"messages[{n}].content")
-
-
 def draft_prompt(body: ChatRequest, card: ModelCard, identity: str) -> Prompt:
-    """The caller's own messages and sampling. Raises InvalidInput when the answer alone would fill the context."""
-    param = "max_tokens" if body.max_tokens else "max_completion_tokens"
-    asked = body.max_tokens or body.max_completion_tokens
-    if asked and asked >= card.context:
-        raise InvalidInput(f"The model's context is {card.context} tokens, question and answer together.", param)
+    """The caller's own messages and sampling."""
     return Prompt(
         model=card.id,
         messages=tuple(Message(ROLES[m.role], text_of(m)) for m in body.messages),
-        max_tokens=asked or min(DEFAULT_MAX_TOKENS, card.context // 4),
+        max_tokens=body.max_tokens or body.max_completion_tokens or min(DEFAULT_MAX_TOKENS, card.context // 4),
         temperature=float(body.temperature or 0),
         top_p=float(1 if body.top_p is None else body.top_p),
         stop=body.stops(),

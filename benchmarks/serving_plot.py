@@ -22,14 +22,13 @@ INK = "#1f2933"
 
 def draw(rows: Sequence[Row], titles: Mapping[str, str], subtitle: str, path: Path) -> None:
     """Write a PNG or SVG, as `path` ends: bars grouped by concurrency, lines to the 95th percentile."""
-    ink = {name: INK for name in ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")}
-    with mpl.rc_context(rc=ink):
+    with mpl.rc_context(rc={"text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK}):
         figure = Figure(figsize=(12, 5.4), dpi=150, layout="constrained")
         left, right = figure.subplots(1, 2)
         bars(left, rows, [row.ttft.p50 for row in rows], [row.ttft.p95 for row in rows])
         left.set_title("Time to first token: median, line to p95 (lower is better)", fontsize=11, loc="left")
         left.set_ylabel("ms")
-        bars(right, rows, [max(row.rounds) for row in rows])
+        bars(right, rows, [row.requests_per_s for row in rows], [max(row.rounds) for row in rows])
         right.set_title("Throughput: mean, line to the best round (higher is better)", fontsize=11, loc="left")
         right.set_ylabel("requests/s")
         handles, names = right.get_legend_handles_labels()

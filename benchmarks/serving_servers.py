@@ -164,7 +164,7 @@ def on_ray(bench: Bench, argv: list[str], port: int, ready: str, tuned: bool) ->
     """A Ray of its own: its token, and its proxy's files and ports, are shared with no other on the machine."""
     token = bench.folder / "token"
     token.write_text("t" * 64)
-    proxy = bench.folder / "proxy"
+    proxy = bench.folder / "p"
     own = {
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "haproxy.cfg"),

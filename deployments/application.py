@@ -44,6 +44,7 @@ def engine_config(model: ModelConfig) -> LLMConfig:
         accelerator_type=model.accelerator_type,
         accelerator_config={"kind": model.accelerator},
         placement_group_config={"bundle_per_worker": dict(bundle), "strategy": "STRICT_PACK"},
+        deployment_config={"ray_actor_options": {"num_cpus": model.replica_cpus}},
         engine_kwargs={
             "max_model_len": model.context,
             "enable_per_request_metrics": True,

@@ -21,9 +21,10 @@ Every setting of Raglan stands under `args` of the application in a Serve YAML, 
 A dotted name such as `retrieve.top_k` means the key `top_k` in the section `retrieve`.
 Raglan validates all settings before anything starts, and refuses an unknown setting with an error that names it.
 A setting that a Serve YAML leaves out has its default.
-A change of a setting takes effect after `serve deploy`, which restarts the replicas a few at a time.
+A change of these settings takes effect after `serve deploy`, which replaces the replicas a few at a time.
 The number of replicas and the queue lengths are Ray Serve's own options, under `deployments` of the Serve YAML.
-The variables `LANGFUSE_BASE_URL`, `LANGFUSE_PUBLIC_KEY` and `LANGFUSE_SECRET_KEY` fill what `tracing` leaves out.
+To turn tracing on, set `LANGFUSE_PUBLIC_KEY` and `LANGFUSE_SECRET_KEY`, and `LANGFUSE_BASE_URL` for your own server.
+A value under `tracing` wins over its environment variable.
 
 ```yaml
 applications:

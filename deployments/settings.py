@@ -39,6 +39,7 @@ class ModelConfig(BaseModel):
         default_factory=dict, description="vLLM's engine arguments: tensor_parallel_size, dtype, stream_interval ..."
     )
     env: Mapping[str, str] = Field(default_factory=dict, description="Environment of the engine's processes.")
+    replica_cpus: float = Field(1, ge=0, description="Logical CPUs of a replica itself, beside its engine's workers.")
     bundle: Mapping[str, float] | None = Field(
         None, description="Resources of one engine worker in the placement group; none: one CPU or one GPU."
     )

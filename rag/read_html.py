@@ -95,6 +95,7 @@ def html_to_text(html: str) -> tuple[str, str]:
     writer.feed(html)
     writer.close()
     parts = re.split(r"(\n```\n.*?\n```\n)", "".join(writer.pieces), flags=re.DOTALL)
-    text = "".join(part if n % 2 else GAPS.sub("\n\n", SPACES.sub("\n", part)) for n, part in enumerate(parts)).strip()
+    tidy = (part if n % 2 else GAPS.sub("\n\n", SPACES.sub("\n", part)) for n, part in enumerate(parts))
+    text = "\n\n".join(part.strip("\n ") for part in tidy if part.strip())
     heading = re.search(r"^#+ (.+)$", text, re.MULTILINE)
     return writer.title.strip() or (heading[1] if heading else ""), text

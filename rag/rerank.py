@@ -32,8 +32,9 @@ PENALTY: dict[Kind, float] = {
     "fragment": 0.25,
 }
 """What is taken off a sentence that makes a poor quotation."""
-CLOSE, SHARED, PASSAGE = 0.5, 0.25, 0.25
-"""Shares of a sentence's closeness, shared words and passage in its score."""
+CLOSE, SHARED, PASSAGE, HEADING = 0.31, 0.19, 0.19, 0.31
+"""Shares in a sentence's score of its closeness to the question, the words they share, its passage, and its heading.
+Chosen on 60 questions about the handbook: the best sentence answers 80 %, and 87 % find it on the expected page."""
 
 
 class RerankConfig(BaseModel):
@@ -135,26 +136,30 @@ class Evidence:
 
 
 def score_sentences(asked: Asked, evidence: Sequence[Evidence]) -> list[tuple[Sentence, ...]]:
-    """Each hit's sentences, scored: MaxSim over the sentence's own tokens, its share of the question's index terms
-    (weighted by how few sentences have them) and the passage's MaxSim, less what makes it a poor quotation.
+    """Each hit's sentences with their scores, from 0 to 1 for what can be quoted.
+
+    A score adds MaxSim over the sentence's own tokens, its share of the question's index terms (rare ones count more),
+    the passage's MaxSim and how much its headings speak of the question, less what makes it a poor quotation.
     """
     spans = [sentences(item.hit.passage.text) for item in evidence]
     found = [
         [frozenset(terms(item.hit.passage.text[span.start : span.end])) for span in group]
         for item, group in zip(evidence, spans, strict=True)
     ]
-    rarity = term_rarity(asked.terms, [group for groups in found for group in groups])
+    rarity = term_rarity(asked.terms, [words for group in found for words in group])
     out = []
     for item, group, having in zip(evidence, spans, found, strict=True):
         shift = len(embedded_prefix(item.hit.passage))
         starts, ends = item.tokens.spans[:, 0] - shift, item.tokens.spans[:, 1] - shift
+        opening = group[0].end if group and group[0].kind == "heading" else 0
+        heading = item.similar[:, ends <= opening].max(0, initial=0.0)
+        common = PASSAGE * item.maxsim + HEADING * (float(heading.mean()) if heading.size else 0.0)
         scored = []
         for span, words in zip(group, having, strict=True):
             inside = item.similar[:, (starts >= span.start) & (ends <= span.end)]
             close = float(asked.weights @ inside.max(1, initial=0.0))
             shared = sum(share for term, share in rarity.items() if term in words)
-            score = CLOSE * close + SHARED * shared + PASSAGE * item.maxsim - PENALTY[span.kind]
-            scored.append(Sentence(span.start, span.end, score))
+            scored.append(Sentence(span.start, span.end, common + CLOSE * close + SHARED * shared - PENALTY[span.kind]))
         out.append(tuple(scored))
     return out
 

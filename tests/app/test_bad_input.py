@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pypdf import PdfWriter
 
+from app.application import create_app
 from app.services import HttpConfig
 from rag.read import ReadConfig, read_file
 from tests.app.world import MODEL, browser, fake_services
@@ -26,6 +27,7 @@ VALID: dict[str, dict[str, Any]] = {
     FEEDBACK: {"trace_id": "0" * 32, "rating": "up"},
 }
 CONFIG = HttpConfig(max_message_chars=1_000, max_messages=4, max_document_chars=2_000, max_body_bytes=100_000)
+APP = create_app(fake_services(CONFIG))
 
 
 def schema(wrong: Any) -> dict[str, Any]:
@@ -123,7 +125,7 @@ WRONG_FIELDS: list[tuple[str, dict[str, Any], str, str]] = [
     (CHAT, {"stop": 1}, "invalid_type", "stop"),
     (CHAT, {"stop": [1]}, "invalid_type", "stop[0]"),
     (CHAT, {"stop": "x" * 101}, "invalid_value", "stop"),
-    (CHAT, {"seed": 2**63}, "invalid_value", "seed"),
+    (CHAT, {"seed": 2**53}, "invalid_value", "seed"),
     (CHAT, {"seed": "1"}, "invalid_type", "seed"),
     (CHAT, {"user": "x" * 257}, "invalid_value", "user"),
     (CHAT, {"user": 1}, "invalid_type", "user"),
@@ -145,7 +147,8 @@ WRONG_FIELDS: list[tuple[str, dict[str, Any], str, str]] = [
     (CHAT, schema({"$schema": []}), "invalid_value", SCHEMA),
     (CHAT, schema({"$ref": 3}), "invalid_value", SCHEMA),
     (CHAT, schema(nested(300)), "invalid_value", SCHEMA),
-    (CHAT, schema({"description": "x" * 32_001}), "invalid_value", SCHEMA),
+    (CHAT, schema({"description": "x" * 16_001}), "too_large", SCHEMA),
+    (CHAT, schema({"$schema": "http://[x"}), "invalid_value", SCHEMA),
     (CHAT, {"n": 2}, "unsupported_parameter", "n"),
     (CHAT, {"n": 0}, "unsupported_parameter", "n"),
     (CHAT, {"n": True}, "unsupported_parameter", "n"),
@@ -262,20 +265,20 @@ def check(response: Any, code: str, param: str | None) -> None:
 @pytest.mark.parametrize(("path", "change", "code", "param"), WRONG_FIELDS)
 async def test_a_wrong_field_is_named(path: str, change: dict[str, Any], code: str, param: str) -> None:
     body = {name: value for name, value in {**VALID[path], **change}.items() if value is not ...}
-    async with browser(fake_services(CONFIG)) as client:
+    async with browser(APP) as client:
         check(await client.post(path, json=body), code, param)
 
 
 @pytest.mark.parametrize("path", VALID)
 async def test_the_table_starts_from_what_is_right(path: str) -> None:
-    async with browser(fake_services(CONFIG)) as client:
+    async with browser(APP) as client:
         assert (await client.post(path, json=VALID[path])).status_code < 300
 
 
 @pytest.mark.parametrize("path", VALID)
 @pytest.mark.parametrize(("body", "code"), MALFORMED)
 async def test_a_body_that_is_no_object(path: str, body: bytes, code: str) -> None:
-    async with browser(fake_services(CONFIG)) as client:
+    async with browser(APP) as client:
         response = await client.post(path, content=body, headers={"Content-Type": "application/json"})
     # This route reads its body itself, and knows no difference between none and an empty one.
     own = {b"": "invalid_json", b"null": "invalid_type"} if path == DOCUMENTS else {}
@@ -288,7 +291,7 @@ async def test_a_body_that_is_no_object(path: str, body: bytes, code: str) -> No
 )
 async def test_numbers_and_strings_that_json_should_not_hold(field: str, value: str) -> None:
     body = json.dumps(VALID[CHAT])[:-1] + f', "{field}": {value}}}'
-    async with browser(fake_services(CONFIG)) as client:
+    async with browser(APP) as client:
         response = await client.post(CHAT, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 400
     assert response.json()["error"]["param"] == field
@@ -297,7 +300,7 @@ async def test_numbers_and_strings_that_json_should_not_hold(field: str, value: 
 @pytest.mark.parametrize("path", VALID)
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/xml"])
 async def test_a_body_of_another_type(path: str, kind: str) -> None:
-    async with browser(fake_services(CONFIG)) as client:
+    async with browser(APP) as client:
         response = await client.post(path, content=json.dumps(VALID[path]), headers={"Content-Type": kind})
     assert response.status_code == 415
     check(response, "unsupported_media_type", None)
@@ -305,7 +308,7 @@ async def test_a_body_of_another_type(path: str, kind: str) -> None:
 
 @pytest.mark.parametrize("id", ["nothing", "a/b/c", "..%2F..%2Fetc%2Fpasswd", "%00", "x" * 600])
 async def test_an_unknown_document(id: str) -> None:
-    async with browser(fake_services(CONFIG)) as client:
+    async with browser(APP) as client:
         response = await client.delete(f"/v1/documents/{id}")
     wrong = id in ("%00", "x" * 600)
     check(response, "invalid_value" if wrong else "document_not_found", "id")

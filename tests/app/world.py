@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app.application import create_app
@@ -99,9 +100,10 @@ def fake_services(config: HttpConfig | None = None, roles: Mapping[str, Any] | N
     return replace(services, **more)
 
 
-def browser(services: Services) -> httpx.AsyncClient:
+def browser(served: Services | FastAPI) -> httpx.AsyncClient:
     """An HTTP client of the application, in process."""
-    transport = httpx.ASGITransport(create_app(services), raise_app_exceptions=False)
+    app = served if isinstance(served, FastAPI) else create_app(served)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://raglan.test")
 
 

@@ -80,7 +80,7 @@ def sharded(quote: dict[str, Any]) -> dict[str, Any]:
     """The same model over two tensor-parallel shards, a core each."""
     engine = {**quote["engine"], "tensor_parallel_size": 2}
     env = {**quote["env"], "VLLM_CPU_OMP_THREADS_BIND": "0|1", "VLLM_CPU_KVCACHE_SPACE": "1"}
-    return {**quote, "id": "quote-tp2", "engine": engine, "env": env, "bundle": {"CPU": 0.2}}
+    return {**quote, "id": "quote-tp2", "engine": engine, "env": env, "bundle": {"CPU": 0.2}, "replica_cpus": 0.1}
 
 
 def configure(folder: Path, receiver: OtlpReceiver) -> Path:
