@@ -123,8 +123,8 @@ def record(error: BaseException, request_id: str) -> Failure:
     """Turn `error` into what the client sees; what is our fault is logged with its request id."""
     seen = failure(error)
     if seen.status >= 500:
-        unknown = not isinstance(error, domain.RaglanError)
-        log.error("request %s failed: %s", request_id, type(error).__name__, exc_info=error if unknown else None)
+        expected = isinstance(error, domain.StageUnavailable | domain.DeadlineExceeded)
+        log.error("request %s failed: %s", request_id, seen.message, exc_info=None if expected else error)
     return seen
 
 

@@ -24,7 +24,9 @@ def build(args: dict[str, Any]) -> Application:
         "Embedder": serve.deployment(Embedder, name="Embedder").bind(settings.embed, tracing),
         "Guard": serve.deployment(Guard, name="Guard").bind(settings.guard, tracing),
         "Retriever": serve.deployment(Retriever, name="Retriever").bind(
-            settings.store.model_copy(update={"path": absolute(settings.store.path)}), settings.embed.dimensions, tracing
+            settings.store.model_copy(update={"path": absolute(settings.store.path)}),
+            settings.embed.dimensions,
+            tracing,
         ),
         "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, settings.embed, tracing),
         "Validator": serve.deployment(Validator, name="Validator").bind(settings.validate_, tracing),

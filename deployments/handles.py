@@ -56,9 +56,7 @@ class Remote:
 
     async def ask(self, method: str, *args: Any) -> Any:
         """Call `method` on a replica, the trace's carrier last."""
-        return await reply(
-            self.stage, self.timeout_s, lambda: getattr(self.handle, method).remote(*args, self.carrier)
-        )
+        return await reply(self.stage, self.timeout_s, lambda: getattr(self.handle, method).remote(*args, self.carrier))
 
 
 class RemoteEmbedder(Remote):
@@ -108,9 +106,7 @@ class RemoteReranker(Remote):
 class RemoteValidator(Remote):
     """Role Validator."""
 
-    async def validate(
-        self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings
-    ) -> Verdict:
+    async def validate(self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings) -> Verdict:
         verdict: Verdict = await self.ask("validate", sentence, list(hits), question, settings)
         return verdict
 

@@ -49,9 +49,7 @@ class Ingress:
         missing = {m.prompt for m in settings.models} - set(self.prompts.templates)
         if missing:
             raise ValueError(f"models.prompt: no such template in prompts/: {', '.join(sorted(missing))}")
-        self.llms = {
-            m.id: handles[f"LLM:{m.id}"].options(stream=True, method_name="generate") for m in settings.models
-        }
+        self.llms = {m.id: handles[f"LLM:{m.id}"].options(stream=True, method_name="generate") for m in settings.models}
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(self.services())

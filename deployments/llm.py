@@ -55,9 +55,7 @@ def pieces(line: Any) -> list[Piece]:
     chunk = json.loads(payload)
     if "error" in chunk:
         raise StageFailed("llm", "the engine failed while generating")
-    found = [
-        Piece(choice["delta"].get("content") or "", choice.get("finish_reason")) for choice in chunk["choices"]
-    ]
+    found = [Piece(choice["delta"].get("content") or "", choice.get("finish_reason")) for choice in chunk["choices"]]
     if usage := chunk.get("usage"):
         queue_ms = (chunk.get("metrics") or {}).get("queue_time_ms")
         found.append(Piece(usage=Usage(usage["prompt_tokens"], usage["completion_tokens"]), queue_ms=queue_ms))

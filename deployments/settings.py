@@ -99,5 +99,3 @@ class Settings(BaseModel):
 def absolute(path: Path) -> Path:
     """A relative path counts from the project's root, wherever the process runs."""
     return path if path.is_absolute() else ROOT / path
-
-

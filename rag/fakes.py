@@ -126,9 +126,7 @@ class FakeValidator:
 
     forbidden: str = "SECRET"
 
-    async def validate(
-        self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings
-    ) -> Verdict:
+    async def validate(self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings) -> Verdict:
         return Verdict(False, refusal="[withheld]") if self.forbidden in sentence else Verdict(True)
 
 

@@ -74,9 +74,7 @@ def test_sections_follow_headings() -> None:
 
 
 def test_restructured_text_headings() -> None:
-    text = (
-        "=====\nTitle\n=====\n\nIntro.\n\nPart\n----\n\nUse::\n\n    # code\n\n    it\n\nDetail\n~~~~~~\n\nText.\n"
-    )
+    text = "=====\nTitle\n=====\n\nIntro.\n\nPart\n----\n\nUse::\n\n    # code\n\n    it\n\nDetail\n~~~~~~\n\nText.\n"
     passages = chunk(Document("a.rst", text, url="u"), ChunkConfig(), count)
     assert [p.headings for p in passages] == [("Title",), ("Title", "Part"), ("Title", "Part", "Detail")]
     check(Document("a.rst", text), passages, 256)

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from tests.deployments.otlp_receiver import OtlpReceiver
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 280
+TIGHT = {"max_ongoing_requests": 2, "max_queued_requests": 2}
+"""What the second model bears, so that a test can overload it."""
 
 
 def free_port() -> int:
@@ -42,6 +45,8 @@ def environment(folder: Path) -> dict[str, str]:
         **os.environ,
         **local,
         "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_TMPDIR": str(folder),
+        "RAY_metrics_report_interval_ms": "500",
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(proxy / "admin.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(proxy),
@@ -69,6 +74,17 @@ class Running:
     def http(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60)
 
+    @property
+    def folder(self) -> Path:
+        return self.config.parent
+
+    def metric(self, name: str) -> float:
+        """The sum of a Ray metric over its labels, as the node's agent exports it."""
+        (port,) = {path.read_text() for path in self.folder.glob("ray/session_*_*/metrics_export_port_*")}
+        lines = httpx.get(f"http://127.0.0.1:{port}/metrics").text.splitlines()
+        values = [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name}{{", f"{name} "))]
+        return sum(values)
+
     def replicas(self, deployment: str) -> list[psutil.Process]:
         """The replica processes of a deployment."""
         title = f"ServeReplica:raglan:{deployment}"
@@ -91,17 +107,24 @@ def configure(folder: Path, receiver: OtlpReceiver) -> Path:
     args["models"].append(sharded(args["models"][0]))
     args["store"]["path"] = str(folder / "index")
     args["feedback_path"] = str(folder / "feedback.jsonl")
-    args["tracing"] = {"host": receiver.url, "public_key": "pk-lf-test", "secret_key": "sk-lf-test", "flush_s": 0.5}
+    args["tracing"] = receiver.config
     engine = next(d for d in application["deployments"] if d["name"] == "LLM:quote")
-    application["deployments"].append({**engine, "name": "LLM:quote-tp2"})
+    application["deployments"].append({**engine, "name": "LLM:quote-tp2", **TIGHT})
     path = folder / "serve.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
 
 
 @pytest.fixture(scope="session")
-def raglan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("raglan")
+def raglan() -> Iterator[Running]:
+    with tempfile.TemporaryDirectory(
+        prefix="rg", ignore_cleanup_errors=True
+    ) as short:  # Unix sockets' paths are bounded
+        yield from start(Path(short))
+
+
+def start(folder: Path) -> Iterator[Running]:
+    """Index the handbook, run the application until it is ready, and stop it at the end."""
     env = environment(folder)
     with OtlpReceiver() as receiver:
         config = configure(folder, receiver)

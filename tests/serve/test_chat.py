@@ -64,7 +64,12 @@ def test_an_attack_is_refused_before_the_engine(raglan: Running) -> None:
 
 
 def test_a_schema_constrains_the_engine(raglan: Running) -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}},
+        "required": ["n"],
+        "additionalProperties": False,
+    }
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
     answer = raglan.openai.chat.completions.create(**ask("Three?", response_format=form, max_tokens=64))  # type: ignore[call-overload]
     assert isinstance(json.loads(answer.choices[0].message.content)["n"], int)
@@ -79,7 +84,9 @@ def test_a_prompt_longer_than_the_context_is_refused_with_its_field(raglan: Runn
 def test_an_uploaded_document_is_searchable_and_gone_when_deleted(raglan: Running) -> None:
     text = "The zyxwv gateway listens on port 7431 by default. It was named after a river in the north."
     with raglan.http as http:
-        added = http.post("/v1/documents", json={"documents": [{"id": "zyxwv", "text": text, "url": "https://e.org/z"}]})
+        added = http.post(
+            "/v1/documents", json={"documents": [{"id": "zyxwv", "text": text, "url": "https://e.org/z"}]}
+        )
         assert added.status_code == 201
         question = "Which port does the zyxwv gateway listen on?"
         answer = http.post("/v1/chat/completions", json=ask(question)).json()
