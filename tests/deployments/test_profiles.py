@@ -1,13 +1,14 @@
 """Both Serve files are what Ray and we take them for."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 import yaml
 from pydantic import ValidationError
 from ray.serve import Application
-from ray.serve._private.build_app import build_app
 from ray.serve.schema import ServeDeploySchema
 
 from deployments.application import build, engine_config
@@ -17,14 +18,22 @@ CLUSTER = ROOT / "cluster"
 PROFILES = ["local.yaml", "gpu.yaml"]
 
 
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ray.serve.llm asks for the driver's runtime environment, which would start a Ray of its own."""
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(runtime_env={}))
+
+
 def load(name: str) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((CLUSTER / name).read_text())
     return config
 
 
 def deployments(application: Application) -> dict[str, Any]:
-    built = build_app(application, name="raglan", default_runtime_env={})
-    return {d.name: d for d in built.deployments}
+    """The bound deployments by name. Serve's own build would start Ray."""
+    ingress = application._bound_deployment
+    _, stages = ingress.init_args
+    return {d.name: d for d in (ingress, *(stage._bound_deployment for stage in stages.values()))}
 
 
 @pytest.mark.parametrize("name", PROFILES)
