@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index run up down check test eval bench bench-demo-model demo-model lock browser config-reference
+.PHONY: help install index run up down check test system bench bench-demo-model demo-model lock config-reference
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -47,13 +47,15 @@ check: $(READY) ## Lint, types, formatting
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-browser: ## Install the Chromium that the page's tests drive (Debian; needs root)
-	@command -v chromium >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; \
-	  else echo "Chromium is needed: sudo apt-get install chromium fonts-dejavu-core"; exit 1; fi; }
+# libnuma1: vLLM's CPU build; iproute2: the tests' network namespace; chromium: the chat page's tests.
+PACKAGES := libnuma1 iproute2 chromium fonts-inter
+system: ## Install the Debian packages that the tests need (needs root)
+	@dpkg -s $(PACKAGES) >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); \
+	  else echo "Debian packages are missing: sudo apt-get install $(PACKAGES)"; exit 1; fi; }
 
-test: $(READY) browser ## Run every test, real Ray Serve, vLLM and Chromium included
-	@$(RUN) -m pytest $(ARGS)
+test: $(READY) system ## Run every test, real Ray Serve, vLLM and Chromium included
+	@set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tests/isolate.sh $(BIN)/python -m pytest $(ARGS)
 
 demo-model: $(READY) ## Train the bundled demo model again (under two hours on two cores)
 	@$(RUN) -m models.train_quote
@@ -65,7 +67,7 @@ bench: $(READY) ## The bare engine, ray.serve.llm and Raglan, side by side
 	@$(RUN) -m benchmarks.serving
 
 config-reference: $(READY) ## Write docs/configuration.md from the settings
-	@$(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md
+	@mkdir -p var; $(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md
 
 lock: $(READY) ## Resolve requirements/ again
 	$(BIN)/pip install -q uv

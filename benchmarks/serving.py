@@ -3,6 +3,7 @@
     python -m benchmarks.serving --concurrency 1,8,32 --requests 128
 
 One engine, one model, the same prompts and greedy answers; one server at a time, started and ended by this program.
+Every server has answered each question once before it is measured, so Raglan's reranker knows the passages by then.
 Stop what else runs on the machine first. With two rounds a full run takes about a quarter of an hour on two cores.
 """
 
@@ -128,14 +129,14 @@ def measure(bench: Bench, cases: Sequence[Case], args: argparse.Namespace) -> Me
 def measure_server(
     bench: Bench, name: str, cases: Sequence[Case], args: argparse.Namespace
 ) -> list[tuple[int, Load, float]]:
-    """Start the server, warm it up with every case, and load it at each concurrency."""
+    """Start the server, ask it every case once, and load it at each concurrency after a first wave that is not counted."""
     server = SERVERS[name]
     command = server.command(bench)
     url = f"{command.url}/v1/chat/completions"
     bodies = [server.body(bench, case) for case in cases]
     found = []
     with running(command, ROOT) as process:
-        asyncio.run(run_load(url, bodies, 1, min(len(bodies), args.requests)))
+        asyncio.run(run_load(url, bodies, 1, len(bodies)))
         for concurrency in args.concurrency:
             asyncio.run(run_load(url, bodies, concurrency, concurrency))
             before = cpu_seconds(process)

@@ -39,7 +39,7 @@ def draw(rows: Sequence[Row], titles: Mapping[str, str], subtitle: str, path: Pa
 
 
 def bars(axes: Axes, rows: Sequence[Row], heights: Sequence[float], tips: Sequence[float]) -> None:
-    """One group of bars by concurrency, one bar by server, its height written on it and a line up to its tip."""
+    """One group of bars by concurrency, one bar by server, a line up to its tip and its height written over it."""
     servers = list(dict.fromkeys(row.server for row in rows))
     levels = list(dict.fromkeys(row.concurrency for row in rows))
     width = 0.84 / len(servers)
@@ -49,7 +49,7 @@ def bars(axes: Axes, rows: Sequence[Row], heights: Sequence[float], tips: Sequen
         label = row.server if row.concurrency == levels[0] else None
         axes.bar(x, height, width * 0.92, color=COLOURS[row.server], label=label)
         axes.vlines(x, height, tip, color=INK, linewidth=0.8)
-        axes.annotate(f"{height:.3g}", (x, 0), (0, 3), textcoords="offset points", ha="center", fontsize=7)
+        axes.annotate(f"{height:.3g}", (x, tip), (0, 2), textcoords="offset points", ha="center", fontsize=7)
     axes.set_xticks(range(len(levels)), [f"{level} concurrent" for level in levels])
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="x", length=0)

@@ -16,7 +16,7 @@ import yaml
 from benchmarks.serving_process import Command, free_port
 from benchmarks.serving_prompts import PLAIN, Case
 
-TUNING = ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED")
+TUNING = ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED", "RAY_worker_niceness")
 LANGFUSE = ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY")
 BASELINE = "vllm-same"
 TUNED = "serve-llm-tuned"

@@ -108,9 +108,9 @@ class ExampleMaker:
 
     def _text_line(self, rng: random.Random, limit: int) -> Ids:
         draw = rng.random()
-        if draw < 0.15:
+        if draw < 0.3:
             return self._encode(synthetic_line(rng, max(1, limit // 14)))
-        source = self._corpus.code if draw < 0.35 else self._corpus.sentences
+        source = self._corpus.code if draw < 0.6 else self._corpus.sentences
         text = rng.choice(source)
         while len(text) < 2.2 * limit and rng.random() < 0.85:
             text = f"{text} {rng.choice(source)}"

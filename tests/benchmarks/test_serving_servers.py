@@ -68,7 +68,7 @@ def test_raglans_configurations_are_valid_and_differ_in_rails_and_prompt_only(be
 
 def test_only_the_tuned_ray_app_has_raglans_tuning(bench: Bench) -> None:
     tuned, stock = SERVERS[TUNED].command(bench), SERVERS["serve-llm"].command(bench)
-    assert all(tuned.env[name] == "1" for name in TUNING)
+    assert all(name in tuned.env for name in TUNING)
     assert not any(name in stock.env for name in TUNING)
     assert set(TUNING) <= set(stock.unset)
     llm, plain = (config(bench, name)["applications"][0]["args"]["llm_configs"][0] for name in (TUNED, "serve-llm"))
@@ -82,7 +82,7 @@ def test_every_ray_server_says_how_it_authenticates_and_shares_no_proxy(bench: B
         command = SERVERS[name].command(bench)
         assert command.env["RAY_AUTH_MODE"] == "token"
         assert command.env["RAY_AUTH_TOKEN_PATH"].startswith(str(bench.folder))
-        proxy = [value for key, value in command.env.items() if "HAPROXY" in key and not key.endswith("PORT")]
+        proxy = [value for key, value in command.env.items() if "HAPROXY" in key and "/" in value]
         assert proxy
         assert all(value.startswith(str(bench.folder)) for value in proxy)
         assert "LANGFUSE_SECRET_KEY" in command.unset
