@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,7 @@ Measured = dict[tuple[str, int], list[tuple[Load, float]]]
 def main() -> int:
     """Measure, print the tables, write the JSON and the plot."""
     args = parser().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server under test is ended then, too
     profile = yaml.safe_load((ROOT / "cluster" / "local.yaml").read_text())
     if args.model:
         profile["applications"][0]["args"]["models"][0]["source"] = str(args.model.resolve())
@@ -129,7 +131,7 @@ def measure(bench: Bench, cases: Sequence[Case], args: argparse.Namespace) -> Me
 def measure_server(
     bench: Bench, name: str, cases: Sequence[Case], args: argparse.Namespace
 ) -> list[tuple[int, Load, float]]:
-    """Start the server, ask it every case once, and load it at each concurrency after a first wave that is not counted."""
+    """Start the server, ask it every case once, and load it at each concurrency; a first wave is not counted."""
     server = SERVERS[name]
     command = server.command(bench)
     url = f"{command.url}/v1/chat/completions"

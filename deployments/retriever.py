@@ -1,5 +1,7 @@
 """Hybrid search, upsert and delete. One replica when the store is embedded: it holds the store."""
 
+import logging
+
 from deployments.tracing import TracingConfig, make_tracer
 from guardrails.mask import mask
 from rag.retrieve import HybridRetriever
@@ -7,12 +9,17 @@ from rag.store import StoreConfig, open_store
 from rag.types import DocumentInfo, Hit, Passage, RequestSettings, Vector
 
 
+log = logging.getLogger("ray.serve")
+
+
 class Retriever:
     """Opens the store, or makes an empty one."""
 
-    def __init__(self, store: StoreConfig, dimensions: int, tracing: TracingConfig) -> None:
+    async def __init__(self, store: StoreConfig, dimensions: int, tracing: TracingConfig) -> None:
         self.tracer = make_tracer(tracing, mask)
         self.retriever = HybridRetriever(open_store(store, dimensions))
+        if not await self.retriever.documents("default"):
+            log.warning("The index is empty. `make index` fills it from docs/; POST /v1/documents adds to it.")
 
     async def retrieve(
         self, question: str, vector: Vector, settings: RequestSettings, carrier: dict[str, str]
