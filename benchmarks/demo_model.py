@@ -2,7 +2,8 @@
 
     python -m benchmarks.demo_model --backend vllm --out /tmp/demo_model.json
 
-Greedy decoding through vLLM's offline engine, or through transformers with `--backend transformers`.
+Greedy decoding through vLLM's offline engine, or through transformers with `--backend transformers`. On two CPU cores
+`--tensor-parallel 2` needs `VLLM_CPU_OMP_THREADS_BIND="0|1"` in the environment.
 """
 
 import argparse
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "quote"
 RUN_TOKENS = 3
 MAX_NEW_TOKENS = 700
+KV_CACHE_BYTES = 2**28
 
 Answerer = Callable[[Sequence[str]], list[str]]
 
@@ -36,6 +38,7 @@ def vllm_answerer(model: Path, tensor_parallel: int) -> Answerer:
         tensor_parallel_size=tensor_parallel,
         enforce_eager=True,
         max_num_seqs=16,
+        kv_cache_memory_bytes=KV_CACHE_BYTES,
         disable_log_stats=True,
     )
     greedy = SamplingParams(temperature=0.0, max_tokens=MAX_NEW_TOKENS)

@@ -48,7 +48,7 @@ class ValidateConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    enabled: bool = Field(True, description="Whether answers are checked at all; off is for measurements")
+    enabled: bool = Field(True, description="Whether answers are masked and checked at all; off is for measurements")
     characters: Reaction = Field("block", description="Reaction to text that is not valid Unicode (lone surrogates)")
     leaks: Reaction = Field("block", description="Reaction to a canary, or a run of words of a protected text")
     canaries: tuple[str, ...] = Field((), description="Strings that must never leave, compared without case")

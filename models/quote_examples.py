@@ -15,6 +15,7 @@ from models.quote_text import Corpus
 from models.quote_tokenizer import ASSISTANT, END, START, SYSTEM, USER
 
 LONGEST_LINE = 260
+BRACKETED = ("[{}]", "[{}]_", "x[{}]", "[{}, 2]", "[{}].", "([{}])")
 
 Ids = list[int]
 
@@ -114,6 +115,10 @@ class ExampleMaker:
         text = rng.choice(source)
         while len(text) < 2.2 * limit and rng.random() < 0.85:
             text = f"{text} {rng.choice(source)}"
+        if rng.random() < 0.12:  # numbers in brackets that are no citation of ours
+            words = text.split(" ")
+            words.insert(rng.randint(0, len(words)), rng.choice(BRACKETED).format(rng.randint(0, 12)))
+            text = " ".join(words)
         return self._encode(text)
 
     def _altered(self, rng: random.Random, line: Ids) -> Ids:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
 from tqdm import tqdm
 
 from models.quote_examples import ExampleMaker
@@ -79,7 +80,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "var" / "train_quote.pt", help="to go on from")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        torch.multiprocessing.spawn(work, (args.workers, Path(folder) / "meeting", args), nprocs=args.workers)
+        spawn(work, (args.workers, Path(folder) / "meeting", args), nprocs=args.workers)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

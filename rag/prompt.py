@@ -102,7 +102,7 @@ class PromptBook:
         turns = list(messages)
         while True:
             prompt = self._render(settings.prompt, turns, evidence)
-            if sum(count(m.content) + TOKENS_PER_MESSAGE for m in prompt) <= room:
+            if fits(prompt, room, count):
                 return prompt
             if evidence:
                 evidence = evidence[:-1]
@@ -125,6 +125,14 @@ class PromptBook:
             *earlier,
             Message("user", asked),
         )
+
+
+def fits(prompt: Sequence[Message], room: int, count: CountTokens) -> bool:
+    """Whether the prompt has at most `room` tokens. No token is shorter than a byte: most prompts need no counting."""
+    around = TOKENS_PER_MESSAGE * len(prompt)
+    if sum(len(m.content.encode()) for m in prompt) + around <= room:
+        return True
+    return sum(count(m.content) for m in prompt) + around <= room
 
 
 def token_counter(tokenizer_file: Path | None) -> CountTokens:

@@ -34,7 +34,7 @@ async def release(
 ) -> AsyncGenerator[str | Release]:
     """Yield text as it may leave, then one Release. A blocked sentence ends the answer with its verdict's refusal."""
     done = Release()
-    texts = masked(pieces, stages.masker(), done)
+    texts = masked(pieces, stages.masker() if settings.validate else None, done)
 
     async def judge(sentence: str) -> Verdict:
         return await stages.validator.validate(sentence, hits, question, settings)
@@ -54,15 +54,15 @@ async def release(
     yield done
 
 
-async def masked(pieces: AsyncGenerator[Piece], masker: Masker, done: Release) -> AsyncGenerator[str]:
-    """The pieces' text with secrets and personal data masked; how it ended is noted in `done`."""
+async def masked(pieces: AsyncGenerator[Piece], masker: Masker | None, done: Release) -> AsyncGenerator[str]:
+    """The pieces' text, by a masker without secrets and personal data; how it ended is noted in `done`."""
     async with aclosing(pieces) as stream:
         async for piece in stream:
             done.finish_reason = piece.finish_reason or done.finish_reason
             done.usage = piece.usage or done.usage
-            if text := masker.feed(piece.text):
+            if text := masker.feed(piece.text) if masker else piece.text:
                 yield text
-    if text := masker.flush():
+    if masker and (text := masker.flush()):
         yield text
 
 

@@ -18,6 +18,7 @@ def main() -> None:
         tensor_parallel_size=tensor_parallel,
         enforce_eager=True,
         max_num_seqs=8,
+        kv_cache_memory_bytes=2**28,
         disable_log_stats=True,
     )
     outputs = engine.chat(json.load(sys.stdin), SamplingParams(temperature=0.0, max_tokens=300), use_tqdm=False)

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def environment(folder: Path) -> dict[str, str]:
         "RAY_TMPDIR": str(folder),
         "RAY_metrics_report_interval_ms": "500",
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(proxy / "metrics.sock"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(proxy / "admin.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(proxy),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(proxy / "server-state"),
@@ -66,11 +68,11 @@ class Running:
     receiver: OtlpReceiver
     config: Path
 
-    @property
+    @cached_property
     def openai(self) -> openai.OpenAI:
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key="none", max_retries=0, timeout=60)
 
-    @property
+    @cached_property
     def http(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60)
 
@@ -141,7 +143,9 @@ def start(folder: Path) -> Iterator[Running]:
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.5)
-            yield Running(f"http://127.0.0.1:{port}", process, log, receiver, config)
+            running = Running(f"http://127.0.0.1:{port}", process, log, receiver, config)
+            with running.http, running.openai:
+                yield running
         finally:
             process.send_signal(signal.SIGINT)
             try:

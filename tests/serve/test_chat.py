@@ -76,25 +76,24 @@ def test_a_schema_constrains_the_engine(raglan: Running) -> None:
 
 
 def test_a_prompt_longer_than_the_context_is_refused_with_its_field(raglan: Running) -> None:
-    response = raglan.http.post("/v1/chat/completions", json=ask("word " * 4000))
+    digits = " ".join(map(str, range(2_500)))
+    response = raglan.http.post("/v1/chat/completions", json=ask(digits))
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "messages"
 
 
 def test_an_uploaded_document_is_searchable_and_gone_when_deleted(raglan: Running) -> None:
     text = "The zyxwv gateway listens on port 7431 by default. It was named after a river in the north."
-    with raglan.http as http:
-        added = http.post(
-            "/v1/documents", json={"documents": [{"id": "zyxwv", "text": text, "url": "https://e.org/z"}]}
-        )
-        assert added.status_code == 201
-        question = "Which port does the zyxwv gateway listen on?"
-        answer = http.post("/v1/chat/completions", json=ask(question)).json()
-        assert "7431" in answer["choices"][0]["message"]["content"]
-        assert answer["choices"][0]["message"]["annotations"][0]["url_citation"]["url"].startswith("https://e.org/z")
-        assert http.post("/v1/search", json={"query": question}).json()
-        assert http.delete("/v1/documents/zyxwv").status_code in {200, 204}
-        assert http.delete("/v1/documents/zyxwv").status_code == 404
+    http = raglan.http
+    added = http.post("/v1/documents", json={"documents": [{"id": "zyxwv", "text": text, "url": "https://e.org/z"}]})
+    assert added.status_code == 201
+    question = "Which port does the zyxwv gateway listen on?"
+    answer = http.post("/v1/chat/completions", json=ask(question)).json()
+    assert "7431" in answer["choices"][0]["message"]["content"]
+    assert answer["choices"][0]["message"]["annotations"][0]["url_citation"]["url"].startswith("https://e.org/z")
+    assert http.post("/v1/search", json={"query": question}).json()
+    assert http.delete("/v1/documents/zyxwv").status_code in {200, 204}
+    assert http.delete("/v1/documents/zyxwv").status_code == 404
 
 
 def test_server_timing_and_trace_id_come_as_headers(raglan: Running) -> None:

@@ -49,6 +49,5 @@ def test_it_shows_hits_and_timings_as_tables_and_a_plot(notebook: nbformat.Noteb
 
 def test_it_leaves_no_document_behind(notebook: nbformat.NotebookNode, raglan: Running) -> None:
     assert "3 documents removed" in printed(notebook)
-    with raglan.http as http:
-        ids = {document["id"] for document in http.get("/v1/documents").json()["data"]}
+    ids = {document["id"] for document in raglan.http.get("/v1/documents").json()["data"]}
     assert not any("timetable" in name for name in ids)

@@ -1,5 +1,6 @@
 """The chat page against the real application, in a real browser."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,6 @@ def test_a_question_is_answered_and_its_citation_opens_the_passage(raglan: Runni
         ask(desk.page, QUESTION)
         expect(desk.page.locator(".timings")).to_have_count(1, timeout=60_000)
         answered(desk.page)
-        desk.page.get_by_role("button", name="1", exact=True).first.click()
+        desk.page.get_by_role("button", name=re.compile("^Source 1")).first.click()
         desk.shoot("real-application")
         expect(desk.page.get_by_text("embedded").first).to_be_visible()
