@@ -8,7 +8,6 @@ from rag.retrieve import HybridRetriever
 from rag.store import StoreConfig, open_store
 from rag.types import DocumentInfo, Hit, Passage, RequestSettings, Vector
 
-
 log = logging.getLogger("ray.serve")
 
 
