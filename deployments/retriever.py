@@ -14,7 +14,9 @@ log = logging.getLogger("ray.serve")
 class Retriever:
     """Opens the store, or makes an empty one."""
 
-    async def __init__(self, store: StoreConfig, dimensions: int, tracing: TracingConfig) -> None:
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, store: StoreConfig, dimensions: int, tracing: TracingConfig
+    ) -> None:
         self.tracer = make_tracer(tracing, mask)
         self.retriever = HybridRetriever(open_store(store, dimensions))
         if not await self.retriever.documents("default"):
