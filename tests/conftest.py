@@ -6,6 +6,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 WORLDLY = ("world", "ray", "vllm", "browser")
 INTERNET = (socket.AF_INET, socket.AF_INET6)
