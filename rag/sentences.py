@@ -80,7 +80,7 @@ def split(text: str, start: int, end: int, kind: Kind) -> Iterator[Span]:
     if kind != "prose":
         yield Span(start, end, kind)
         return
-    begin = start
+    begin = end - len(text[start:end].lstrip())  # an empty quotation line leaves its line break in front
     for match in END.finditer(text, start, end):
         if match[0].startswith(".") and ABBREVIATION.search(text, begin, match.start() + 1):
             continue

@@ -1,6 +1,6 @@
 """Sentences of a passage: exact places, markdown seen through, nothing of code."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rag.sentences import sentences
@@ -68,6 +68,7 @@ def test_an_unclosed_fence_hides_the_rest() -> None:
 
 
 @given(st.lists(st.sampled_from([*"aB .!?\n#-|`~>:=1*", "```", "e.g. ", "\n\n", "Word word. "]), max_size=60))
+@example([">", "\n", "a"])
 def test_spans_are_ordered_and_never_blank(parts: list[str]) -> None:
     text = "".join(parts)
     at = 0
