@@ -60,9 +60,9 @@ class ExampleMaker:
 
     def _turn(self, rng: random.Random, progress: float, longest: int) -> tuple[Ids, Ids]:
         """Return (user message, answer with its end token)."""
-        if rng.random() < 0.03:
+        if rng.random() < 0.06:
             header = self._encode("Evidence:\nQuestion:" if rng.random() < 0.8 else "")
-            return [*header, *self._line(rng, progress, 30)], self._nothing
+            return [*header, *self._unanswerable(rng, progress)], self._nothing
         lines = self._lines(rng, progress, longest)
         numbers = rng.sample(range(1, 13 if rng.random() < 0.9 else 100), len(lines))
         message = self._encode("Evidence:")
@@ -83,6 +83,15 @@ class ExampleMaker:
             else:  # mostly short: tokens of other lines cost time and teach little
                 others.append(self._line(rng, progress, min(limit, 50 if rng.random() < 0.8 else 150)))
         return [first, *others]
+
+    def _unanswerable(self, rng: random.Random, progress: float) -> Ids:
+        """Return a question without evidence; some share words with the fixed answer, which must not derail it."""
+        if rng.random() < 0.4:
+            return self._line(rng, progress, 30)
+        words = rng.choice(self._corpus.sentences).split()[: rng.randint(2, 14)]
+        if rng.random() < 0.4:
+            words.insert(rng.randint(0, len(words)), rng.choice(NOTHING_FOUND.rstrip(".").split()))
+        return self._encode(f" {' '.join(words)}?")
 
     @staticmethod
     def _line_limit(rng: random.Random, progress: float) -> int:
@@ -110,12 +119,13 @@ class ExampleMaker:
     def _text_line(self, rng: random.Random, limit: int) -> Ids:
         draw = rng.random()
         if draw < 0.3:
-            return self._encode(synthetic_line(rng, max(1, limit // 14)))
-        source = self._corpus.code if draw < 0.6 else self._corpus.sentences
-        text = rng.choice(source)
-        while len(text) < 2.2 * limit and rng.random() < 0.85:
-            text = f"{text} {rng.choice(source)}"
-        if rng.random() < 0.12:  # numbers in brackets that are no citation of ours
+            text = synthetic_line(rng, max(1, limit // 14))
+        else:
+            source = self._corpus.code if draw < 0.6 else self._corpus.sentences
+            text = rng.choice(source)
+            while len(text) < 2.2 * limit and rng.random() < 0.85:
+                text = f"{text} {rng.choice(source)}"
+        if rng.random() < 0.2:  # numbers in brackets that are no citation of ours
             words = text.split(" ")
             words.insert(rng.randint(0, len(words)), rng.choice(BRACKETED).format(rng.randint(0, 12)))
             text = " ".join(words)

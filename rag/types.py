@@ -25,7 +25,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole text as a user gave it. `id` is unique within `tenant`."""
+    """A whole text as a user gave it. `id` is unique within `tenant`.
+
+    `groups` may read it, everybody of the tenant when empty. Of `metadata`, searches filter by `source`, `tags`
+    (separated by commas) and `date` (ISO 8601).
+    """
 
     id: str
     text: str
@@ -33,11 +37,15 @@ class Document:
     url: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     tenant: str = "default"
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A stretch of a document: `text == document.text[start:end]`, under its `headings` path, outermost first."""
+    """A stretch of a document: `text == document.text[start:end]`, under its `headings` path, outermost first.
+
+    `also` are the URLs of the near-identical passages that this one stands for.
+    """
 
     id: str
     document_id: str
@@ -49,6 +57,21 @@ class Passage:
     end: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict)
     tenant: str = "default"
+    groups: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a search is narrowed to: any of the sources, any of the tags, ISO 8601 dates from `since` to `until`.
+
+    Both ends count. An empty field narrows nothing.
+    """
+
+    source: tuple[str, ...] = ()
+    tag: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +161,24 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class RequestSettings:
-    """What may differ between two requests: resolved once by the ingress, then read-only on its way."""
+    """What may differ between two requests: resolved once by the ingress, then read-only on its way.
+
+    `tenant` and `groups` are the authenticated key's: a passage with groups is found only by who has one of them.
+    """
 
     model: str
     prompt: str
     tenant: str = "default"
+    groups: tuple[str, ...] = ()
+    filter: Filter = Filter()
     retrieve: bool = True
     guard: bool = True
     validate: bool = True
     candidates: int = 20
+    per_document: int = 0
     top_k: int = 4
     dense_weight: float = 0.5
     rerank: bool = True
     rerank_weight: float = 0.5
+    rerank_budget_ms: float = 0.0
     min_score: float = 0.0
