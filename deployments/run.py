@@ -16,10 +16,12 @@ from typing import Any
 
 import yaml
 
+from deployments import leftovers
 from deployments.settings import ROOT, Settings
 
 START_TIMEOUT_S = 600
 STOP_TIMEOUT_S = 60
+ORPHANS_S = 5.0
 PID_FILE = ROOT / "var" / "raglan.pid"
 LOG_FILE = ROOT / "var" / "raglan.log"
 
@@ -57,6 +59,7 @@ def run(config: dict[str, Any]) -> int:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     schema = ServeDeploySchema.model_validate(config)
+    leftovers.adopt_orphans()
     ray.init(
         address="local",
         namespace="serve",
@@ -77,8 +80,10 @@ def run(config: dict[str, Any]) -> int:
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        shared = leftovers.shared_files(leftovers.descendants())
         serve.shutdown()
         ray.shutdown()
+        leftovers.clear(shared, ORPHANS_S)
     return 0
 
 
