@@ -79,6 +79,10 @@ class Report(Shape):
     timings: dict[str, float] = Field(
         description="Milliseconds by stage; `ttft` and `total` since the request's start."
     )
+    degraded: list[str] = Field(
+        description="Stages that the answer had to do without: `rerank` when its time ran out and the first stage's "
+        "order stands."
+    )
     passages: list[Scored]
     guard: GuardReport
 

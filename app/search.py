@@ -30,6 +30,7 @@ class SearchResult(Shape):
     object: Literal["list"] = "list"
     hits: list[Scored]
     timings: dict[str, float] = Field(description="Milliseconds by stage.")
+    degraded: list[str] = Field(description="Stages done without: `rerank` when its time ran out.")
     trace_id: str
 
 
@@ -66,6 +67,6 @@ async def search(body: SearchRequest, context: Here) -> Response:
     finally:
         trace.end(**fields)
     clock.mark("total")
-    result = SearchResult(hits=scored(hits), timings=clock.ms, trace_id=trace.id)
+    result = SearchResult(hits=scored(hits), timings=clock.ms, degraded=clock.degraded, trace_id=trace.id)
     headers = {"X-Trace-Id": trace.id, "Server-Timing": server_timing(clock.ms)}
     return Response(result.model_dump_json(), 200, headers, "application/json")

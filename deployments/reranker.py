@@ -2,19 +2,17 @@
 
 from deployments.tracing import TracingConfig, make_tracer
 from guardrails.mask import mask
-from rag.embed import EmbedConfig, SentenceEmbedder
-from rag.rerank import MaxSimReranker, RerankConfig
+from rag.embed import EmbedConfig
+from rag.rerank import RerankConfig, load_reranker
 from rag.types import Hit, RequestSettings
 
 
 class Reranker:
-    """Holds the weights and the bounded cache of token vectors."""
+    """Holds the weights, and the bounded cache of token vectors where it keeps one."""
 
     def __init__(self, config: RerankConfig, embed: EmbedConfig, tracing: TracingConfig) -> None:
         self.tracer = make_tracer(tracing, mask)
-        model = SentenceEmbedder(embed)
-        model.load()
-        self.reranker = MaxSimReranker(model, config)
+        self.reranker = load_reranker(config, embed)
 
     async def rerank(
         self, question: str, hits: list[Hit], settings: RequestSettings, carrier: dict[str, str]

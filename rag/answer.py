@@ -42,7 +42,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The last event. `timings` are milliseconds by stage; `verdicts` tell every check that was made, by side."""
+    """The last event. `timings` are milliseconds by stage; `verdicts` tell every check that was made, by side.
+
+    `degraded` names the stages that the answer had to do without.
+    """
 
     finish_reason: FinishReason
     text: str
@@ -51,6 +54,7 @@ class End:
     citations: tuple[Citation, ...]
     verdicts: dict[str, tuple[Verdict, ...]]
     timings: dict[str, float]
+    degraded: tuple[str, ...] = ()
 
 
 Event = Begin | Text | End
@@ -58,10 +62,11 @@ Event = Begin | Text | End
 
 @dataclass(slots=True)
 class Clock:
-    """Milliseconds of each stage, and since the start."""
+    """Milliseconds of each stage, and since the start; and which stages had to be done without."""
 
     started: float = field(default_factory=time.perf_counter)
     ms: dict[str, float] = field(default_factory=dict)
+    degraded: list[str] = field(default_factory=list)
     first_token: datetime | None = None
 
     def since(self, begin: float) -> float:
@@ -145,10 +150,8 @@ async def consider(
         begin = time.perf_counter()
         hits: Sequence[Hit] = await stages.retriever.retrieve(question, vector, settings)
         clock.mark("retrieve", begin)
-        begin = time.perf_counter()
         if settings.rerank and hits:
-            hits = await stages.reranker.rerank(question, hits, settings)
-        clock.mark("rerank", begin)
+            hits = await rerank(question, hits, settings, stages, clock)
         return hits[: settings.top_k]
 
     found = asyncio.ensure_future(find())
@@ -161,6 +164,21 @@ async def consider(
         return (await found, verdict) if verdict.allowed else ((), verdict)
     finally:
         found.cancel()
+
+
+async def rerank(
+    question: str, hits: Sequence[Hit], settings: RequestSettings, stages: Stages, clock: Clock
+) -> Sequence[Hit]:
+    """The reranker's order, or the first stage's when that takes longer than `settings.rerank_budget_ms`."""
+    begin = time.perf_counter()
+    try:
+        async with asyncio.timeout(settings.rerank_budget_ms / 1e3 or None):
+            return await stages.reranker.rerank(question, hits, settings)
+    except TimeoutError:
+        clock.degraded.append("rerank")
+        return hits
+    finally:
+        clock.mark("rerank", begin)
 
 
 async def generate(prompt: Prompt, stages: Stages) -> AsyncGenerator[Piece]:
@@ -204,4 +222,5 @@ def conclude(final: Release, hits: Sequence[Hit], guard: Verdict, clock: Clock) 
         citations=tuple(Citation(m.start(), m.end(), hits[n - 1]) for m, n in marks if 0 < n <= len(hits)),
         verdicts={"input": (guard,), "output": final.verdicts},
         timings=dict(clock.ms),
+        degraded=tuple(clock.degraded),
     )

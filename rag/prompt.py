@@ -11,7 +11,9 @@ from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.errors import NotFound, PromptTooLong
-from rag.types import Hit, Message, RequestSettings
+from rag.sentences import sentences
+from rag.sparse import terms
+from rag.types import Hit, Message, RequestSettings, Sentence
 
 JINJA = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
 TOKENS_PER_MESSAGE = 8
@@ -54,17 +56,27 @@ def load_templates(folder: Path) -> dict[str, PromptTemplate]:
     return templates
 
 
-def sentences(hits: Sequence[Hit], most: int) -> list[Evidence]:
+def quotes(hits: Sequence[Hit], most: int, question: str) -> list[Evidence]:
     """The best-scored sentences of all hits, best first."""
     scored = [
         (s.score, Evidence(n, " ".join(hit.passage.text[s.start : s.end].split()), hit.passage.title))
         for n, hit in enumerate(hits, 1)
-        for s in hit.sentences
+        for s in hit.sentences or by_words(hit.passage.text, question)
     ]
     return [e for _, e in sorted(scored, key=lambda pair: -pair[0])[:most]]
 
 
-def passages(hits: Sequence[Hit], most: int) -> list[Evidence]:
+def by_words(text: str, question: str) -> list[Sentence]:
+    """The prose of a passage that no reranker has read, scored by the share of the question's terms it holds."""
+    asked = frozenset(terms(question))
+    return [
+        Sentence(span.start, span.end, len(asked & frozenset(terms(text[span.start : span.end]))) / (len(asked) or 1))
+        for span in sentences(text)
+        if span.kind == "prose"
+    ]
+
+
+def passages(hits: Sequence[Hit], most: int, question: str) -> list[Evidence]:
     """The hits as they stand. A passage cannot close its own block: its `</passage` is broken up."""
     return [
         Evidence(n, hit.passage.text.replace("</passage", "< /passage"), hit.passage.title.replace('"', "'"))
@@ -95,8 +107,8 @@ class PromptBook:
         if settings.prompt not in self.templates:
             raise NotFound(f"no prompt {settings.prompt}", "prompt")
         template = self.templates[settings.prompt]
-        pick = sentences if template.evidence == "sentences" else passages
-        evidence = pick(hits, template.max_evidence)
+        pick = quotes if template.evidence == "sentences" else passages
+        evidence = pick(hits, template.max_evidence, messages[-1].content)
         count = self.counters[settings.model]
         room = self.contexts[settings.model] - max_tokens
         turns = list(messages)

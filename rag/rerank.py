@@ -9,17 +9,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rag.chunk import embedded_prefix, embedded_text
-from rag.embed import SentenceEmbedder, TokenVectors
+from rag.embed import EmbedConfig, SentenceEmbedder, TokenVectors
 from rag.sentences import Kind, sentences
 from rag.sparse import STOPWORDS, terms
+from rag.stages import Reranker
 from rag.types import Hit, RequestSettings, Sentence
 
+DEVICE = r"^(cpu|cuda(:\d+)?|mps)$"
 STOP_WEIGHT = 0.2
 """What a stop word or punctuation of the question counts beside a content word."""
 PENALTY: dict[Kind, float] = {
@@ -38,13 +41,41 @@ Chosen on 60 questions about the handbook: the best sentence answers 80 %, and 8
 
 
 class RerankConfig(BaseModel):
-    """What the reranker keeps."""
+    """Which reranker, and what it may use."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: Literal["maxsim", "cross-encoder"] = Field(
+        "maxsim",
+        description="'maxsim': late interaction over the embedder's own token vectors; 'cross-encoder': `model`.",
+    )
+    model: str = Field("", description="A sentence-transformers cross-encoder's id or path; kind 'cross-encoder' only.")
+    device: str | None = Field(
+        None, pattern=DEVICE, description="Torch device of the cross-encoder; null: a GPU where there is one."
+    )
+    batch_size: int = Field(32, ge=1, le=1024, description="Most pairs in one forward pass of the cross-encoder.")
     cache_bytes: int = Field(
         128_000_000, ge=0, description="Memory for the token vectors of passages seen before, in bytes."
     )
+
+    @model_validator(mode="after")
+    def _cross_encoder_has_model(self) -> Self:
+        if self.kind == "cross-encoder" and not self.model:
+            raise ValueError("model: kind 'cross-encoder' needs one")
+        return self
+
+
+def load_reranker(config: RerankConfig, embed: EmbedConfig) -> Reranker:
+    """The configured reranker with its weights loaded; `embed` is the model whose token vectors MaxSim compares."""
+    if config.kind == "cross-encoder":
+        from rag.rerank_cross import CrossEncoderReranker
+
+        cross = CrossEncoderReranker(config)
+        cross.load()
+        return cross
+    model = SentenceEmbedder(embed)
+    model.load()
+    return MaxSimReranker(model, config)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,12 @@ class RetrieveConfig(BaseModel):
     rerank_weight: float = Field(
         0.5, ge=0, le=1, description="Share of the reranker in the final score; the rest is the first stage's."
     )
+    rerank_budget_ms: float = Field(
+        2_000,
+        ge=0,
+        description="Longest wait for the reranker, in milliseconds; after it the first stage's order stands and the "
+        "response says so. 0: as long as any stage.",
+    )
     min_score: float = Field(
         0.35,
         ge=0,

@@ -1,12 +1,13 @@
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from rag.answer import Begin, End, Event, Text, answer
 from rag.errors import StageFailed, StageUnavailable
-from rag.fakes import FakeEmbedder, FakeGuard, FakeLibrary, FakeLLM, FakeTrace, fake_stages
+from rag.fakes import FakeEmbedder, FakeGuard, FakeLibrary, FakeLLM, FakeReranker, FakeTrace, fake_stages
 from rag.stages import Stages
 from rag.types import Message, Passage, Prompt, RequestSettings, Usage, Verdict
 
@@ -47,6 +48,19 @@ async def test_every_stage_has_its_milliseconds() -> None:
     stages = {"embed", "guard", "retrieve", "rerank", "llm_ttft", "ttft", "queue", "generate", "total"}
     assert set(end.timings) == stages
     assert end.timings["ttft"] <= end.timings["total"]
+
+
+async def test_a_late_reranker_leaves_the_first_stages_order_and_the_answer_says_so() -> None:
+    class Late(FakeReranker):
+        async def rerank(self, *args: Any) -> list[Any]:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    settings = replace(SETTINGS, rerank_budget_ms=1.0)
+    end = ended(await ask(fake_stages(retriever=await library(), reranker=Late()), settings))
+    assert end.degraded == ("rerank",)
+    assert [hit.rerank for hit in end.hits] == [None] * len(end.hits) != []
+    assert ended(await ask(fake_stages(retriever=await library()))).degraded == ()
 
 
 async def test_the_prompt_holds_what_was_found() -> None:

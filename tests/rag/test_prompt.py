@@ -31,6 +31,13 @@ def test_the_demo_models_format_is_the_one_it_was_trained_on() -> None:
     assert (first, second) == ("[2] They scale on ongoing requests.", "[1] They scale on ongoing requests.")
 
 
+def test_a_passage_that_no_reranker_read_is_quoted_by_the_words_it_shares() -> None:
+    text = "# Keys\n\nA key is made once. To revoke a key, remove its entry.\n\n```\nrevoke key\n```\n"
+    unread = Hit(Passage("a", "a", text), 1.0)
+    (message,) = book().write([Message("user", "revoke a key")], [unread], settings("quote@1"), 50)
+    assert message.content.startswith("Evidence:\n[1] To revoke a key, remove its entry.\n[1] A key is made once.\n")
+
+
 def test_without_evidence_no_line_stands_between() -> None:
     (message,) = book().write([Message("user", "How?")], [], settings("quote@1"), 50)
     assert message.content == "Evidence:\nQuestion: How?"
