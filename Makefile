@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index run up down check test system bench bench-demo-model demo-model lock config-reference
+.PHONY: help install index run up down check test system bench bench-demo-model bench-retrieval eval demo-model lock config-reference
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -65,6 +65,15 @@ bench-demo-model: $(READY) ## How exactly the demo model quotes
 
 bench: $(READY) ## The bare engine, ray.serve.llm and Raglan, side by side
 	@$(RUN) -m benchmarks.serving
+
+eval: $(READY) ## Measure retrieval: DATA=<BEIR folder> or SUITE=handbook, OUT=figures.json, ARGS="--dense-weight 0.4"
+	@test -n "$(DATA)$(SUITE)" || { echo "Say what to measure: make eval DATA=<BEIR folder>, or SUITE=handbook"; exit 2; }
+	@$(RUN) -m benchmarks.retrieval --profile $(PROFILE) $(if $(SUITE),--suite $(SUITE),--data "$(DATA)") \
+	  $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+DATA_ROOT ?= ../shared/data/retrieval
+bench-retrieval: $(READY) ## Measure retrieval on every BEIR folder in DATA_ROOT
+	@$(RUN) -m benchmarks.retrieval --profile $(PROFILE) --data-root "$(DATA_ROOT)" $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 config-reference: $(READY) ## Write docs/configuration.md from the settings
 	@mkdir -p var; $(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md

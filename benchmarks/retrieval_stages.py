@@ -1,0 +1,193 @@
+"""Asks every question of a set by the way that production asks it, and notes each stage's ranking and milliseconds."""
+
+import hashlib
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+from tqdm import tqdm
+
+from benchmarks.retrieval_sets import QuestionSet
+from rag.chunk import ChunkConfig, chunk, embedded_text
+from rag.embed import EmbedConfig, SentenceEmbedder
+from rag.errors import InvalidInput
+from rag.rerank import RerankConfig, load_reranker
+from rag.retrieve import DEPTH, HybridRetriever, RetrieveConfig
+from rag.stages import Reranker
+from rag.store import StoreConfig, open_store
+from rag.types import Hit, Passage, RequestSettings, Vector
+
+STAGES = ("sparse", "dense", "fused", "reranked")
+CUT = 10
+"""Documents that the measures look at."""
+DEEPEST = 5_000
+"""Most passages asked of the store to find CUT documents."""
+BATCH = 256
+"""Passages embedded at a time."""
+CACHED = 8
+"""Corpora whose vectors are kept; the least recently used goes first."""
+RERANK_CACHE = 1_000_000_000
+"""Bytes for token vectors: a passage is read once, as the questions of a set come back to the same ones."""
+
+T = TypeVar("T")
+
+
+class EvalConfig(BaseModel):
+    """The sections of a Serve YAML's `args` that a ranking depends on; it may hold others."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    embed: EmbedConfig = EmbedConfig()
+    chunk: ChunkConfig = ChunkConfig()
+    retrieve: RetrieveConfig = RetrieveConfig()
+    rerank: RerankConfig = RerankConfig()
+    depth: int = Field(DEPTH, ge=CUT, le=DEEPEST, description="Passages asked of each stage before the reranker.")
+
+    @classmethod
+    def load(cls, path: Path) -> "EvalConfig":
+        """The settings of the first application in a Serve YAML. Raises InvalidInput."""
+        try:
+            profile: Any = yaml.safe_load(path.read_text())
+            config = cls.model_validate(profile["applications"][0]["args"])
+        except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
+            raise InvalidInput(f"{path}: {error}", "profile") from error
+        cache = max(config.rerank.cache_bytes, RERANK_CACHE)
+        return config.model_copy(update={"rerank": config.rerank.model_copy(update={"cache_bytes": cache})})
+
+
+@dataclass(slots=True)
+class Run:
+    """What was found. `ranked`: stage -> question -> documents, best first. `ms`: stage -> one value a question.
+
+    `refused` are the questions that found nothing at the configured floor; `short` those whose rankings hold fewer
+    than CUT documents at DEEPEST passages.
+    """
+
+    passages: int
+    ranked: dict[str, dict[str, list[str]]] = field(default_factory=lambda: {stage: {} for stage in STAGES})
+    ms: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in ("embed", *STAGES)})
+    refused: set[str] = field(default_factory=set)
+
+
+async def run(questions: QuestionSet, config: EvalConfig, cache: Path | None) -> Run:
+    """Index the documents in a temporary store and ask all questions, one after another. No document is left out."""
+    embedder = SentenceEmbedder(config.embed)
+    embedder.load()
+    passages = cut(questions, config.chunk, embedder)
+    vectors = corpus_vectors(passages, embedder, cache)
+    with TemporaryDirectory(prefix="raglan-eval-") as folder:
+        store = open_store(StoreConfig(path=Path(folder) / "index"), config.embed.dimensions)
+        try:
+            retriever = HybridRetriever(store)
+            await write(retriever, passages, vectors)
+            asker = Asker(embedder, retriever, load_reranker(config.rerank, config.embed), config, Run(len(passages)))
+            for key in tqdm([*questions.relevant, *questions.unanswerable], desc="asking", unit=" questions"):
+                await asker.ask(key, questions.questions[key], ranking=key in questions.relevant)
+            return asker.run
+        finally:
+            await store.close()
+
+
+def cut(questions: QuestionSet, config: ChunkConfig, embedder: SentenceEmbedder) -> list[Passage]:
+    """All passages, as ingestion cuts them; an empty document has none."""
+    config = config.model_copy(update={"max_tokens": min(config.max_tokens, embedder.max_tokens)})
+    documents = tqdm(questions.documents, desc="cutting", unit=" documents")
+    return [passage for document in documents for passage in chunk(document, config, embedder.count_tokens)]
+
+
+def corpus_vectors(passages: Sequence[Passage], embedder: SentenceEmbedder, cache: Path | None) -> Vector:
+    """The passages' vectors, kept in the folder `cache` under a hash of the texts and the embedder's settings."""
+    texts = [embedded_text(passage) for passage in passages]
+    digest = hashlib.sha256(embedder.config.model_dump_json().encode())
+    for text in texts:
+        digest.update(hashlib.sha256(text.encode()).digest())
+    kept = cache / f"{digest.hexdigest()[:32]}.npy" if cache else None
+    if kept and kept.exists():
+        kept.touch()
+        return np.asarray(np.load(kept), np.float32)
+    vectors = np.empty((len(texts), embedder.dimensions), np.float32)
+    order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
+    with tqdm(total=len(texts), desc="embedding", unit=" passages") as progress:
+        for begin in range(0, len(texts), BATCH):
+            rows = order[begin : begin + BATCH]
+            vectors[rows] = embedder.encode([texts[n] for n in rows])
+            progress.update(len(rows))
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.save(kept, vectors)
+        for old in sorted(kept.parent.glob("*.npy"), key=lambda path: -path.stat().st_mtime)[CACHED:]:
+            old.unlink()
+    return vectors
+
+
+async def write(retriever: HybridRetriever, passages: Sequence[Passage], vectors: Vector) -> None:
+    """Store everything, a document never parted between two writes: the second would replace the first."""
+    begin = 0
+    with tqdm(total=len(passages), desc="indexing", unit=" passages") as progress:
+        for n, passage in enumerate(passages, 1):
+            last = n == len(passages)
+            if last or (n - begin >= BATCH and passage.document_id != passages[n].document_id):
+                await retriever.upsert(passages[begin:n], vectors[begin:n])
+                progress.update(n - begin)
+                begin = n
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Asks one question at a time and writes what it finds into `run`."""
+
+    embedder: SentenceEmbedder
+    retriever: HybridRetriever
+    reranker: Reranker
+    config: EvalConfig
+    run: Run
+
+    async def ask(self, key: str, question: str, ranking: bool) -> None:
+        """Whether the floor refuses the question, and with `ranking` what each stage finds."""
+        [vector] = await self._timed("embed", self.embedder.embed([question]))
+        asked = self.config.retrieve.defaults("", "")
+        if not await self.retriever.retrieve(question, vector, asked):
+            self.run.refused.add(key)
+        if not ranking:
+            return
+        settings = replace(asked, min_score=0.0, candidates=self.config.depth)
+        for stage, weight in (("sparse", 0.0), ("dense", 1.0)):
+            chosen = replace(settings, dense_weight=weight)
+            hits = await self._timed(stage, self._search(question, vector, chosen, stage))
+            self.run.ranked[stage][key] = documents(hits)
+        fused = await self._timed("fused", self._search(question, vector, settings))
+        self.run.ranked["fused"][key] = documents(fused)
+        looked = fused[: asked.candidates]
+        chosen = replace(settings, top_k=len(looked))
+        best = await self._timed("reranked", self.reranker.rerank(question, looked, chosen))
+        self.run.ms["reranked"][-1] += self.run.ms["fused"][-1]
+        self.run.ranked["reranked"][key] = documents([*best, *fused[len(looked) :]])
+
+    async def _search(
+        self, question: str, vector: Vector, settings: RequestSettings, side: str | None = None
+    ) -> list[Hit]:
+        """What the retriever finds, of one side alone where asked; deeper while CUT documents are not together."""
+        while True:
+            hits = await self.retriever.retrieve(question, vector, settings)
+            found = [hit for hit in hits if side is None or getattr(hit, side) is not None]
+            enough = len(documents(found)) >= CUT or len(hits) < settings.candidates
+            if enough or settings.candidates >= DEEPEST:
+                return found
+            settings = replace(settings, candidates=settings.candidates * 2)
+
+    async def _timed(self, stage: str, work: Awaitable[T]) -> T:
+        begin = time.perf_counter()
+        result = await work
+        self.run.ms[stage].append((time.perf_counter() - begin) * 1e3)
+        return result
+
+
+def documents(hits: Sequence[Hit]) -> list[str]:
+    """The first CUT documents, each where its best passage stands."""
+    return list(dict.fromkeys(hit.passage.document_id for hit in hits))[:CUT]
