@@ -1,0 +1,83 @@
+"""The command on a small folder, and the gate: the handbook suite, for real, against the committed figures."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.retrieval import configured, main, parser
+from benchmarks.retrieval_report import MEASURES, fallen, figures, table
+from benchmarks.retrieval_sets import ROOT, handbook
+from benchmarks.retrieval_stages import STAGES, EvalConfig, run
+from rag.errors import InvalidInput
+
+BASELINE = ROOT / "benchmarks" / "handbook_baseline.json"
+TWINS = "The autoscaler adds a replica after half a minute of high load."
+CORPUS = {"one": TWINS, "two": TWINS, "empty": "", "fruit": "Bananas are yellow and rich in potassium."}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    data = tmp_path / "tiny"
+    (data / "qrels").mkdir(parents=True)
+    lines = [json.dumps({"_id": key, "title": "", "text": text}) for key, text in CORPUS.items()]
+    (data / "corpus.jsonl").write_text("\n".join(lines))
+    (data / "queries.jsonl").write_text(
+        '{"_id": "q", "text": "When is a replica added?"}\n{"_id": "u", "text": "Why?"}'
+    )
+    (data / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\tone\t1\nq\ttwo\t1\n")
+    return data
+
+
+def test_twins_are_both_found_and_an_empty_document_breaks_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("benchmarks.retrieval.CACHE", folder / "vectors")
+    out = folder / "out" / "figures.json"
+    assert main(["--data", str(folder), "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert list(found["stages"]) == list(STAGES)
+    for values in found["stages"].values():
+        assert set(values) == {*MEASURES, "p50_ms", "p95_ms"}
+        assert values["R@10"] == values["nDCG@10"] == 1.0
+    assert out.with_suffix(".png").exists()
+    assert len(list((folder / "vectors").glob("*.npy"))) == 1
+    assert main(["--data-root", str(folder.parent), "--dense-weight", "0.3"]) == 0
+    assert len(list((folder / "vectors").glob("*.npy"))) == 1
+    assert "| tiny | 1 | 1.000 | 1.000 | 1.000 | 1.000 |  |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--data", "/nowhere"], "error: /nowhere/corpus.jsonl: "),
+        (["--data-root", "/nowhere"], "error: /nowhere: no folder in it holds a corpus.jsonl"),
+        (["--suite", "handbook", "--profile", "/nowhere.yaml"], "error: /nowhere.yaml: "),
+        (["--suite", "handbook", "--dense-weight", "7"], "error: retrieve.dense_weight: "),
+        (["--suite", "handbook", "--depth", "3"], "error: depth: "),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr().err.strip()
+    assert shown.startswith(told)
+    assert "\n" not in shown
+
+
+def test_the_command_line_wins_over_the_profile() -> None:
+    chosen = configured(parser().parse_args(["--suite", "handbook", "--rerank-weight", "0.25", "--candidates", "9"]))
+    assert (chosen.retrieve.rerank_weight, chosen.retrieve.candidates) == (0.25, 9)
+
+
+def test_a_profile_without_an_application_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "empty.yaml"
+    path.write_text("applications: []")
+    with pytest.raises(InvalidInput, match=r"empty.yaml"):
+        EvalConfig.load(path)
+
+
+async def test_the_handbook_suite_is_no_worse_than_the_baseline() -> None:
+    """After a change for the better: `make eval SUITE=handbook OUT=benchmarks/handbook_baseline.json`."""
+    questions = handbook()
+    found = figures(questions, await run(questions, EvalConfig.load(ROOT / "cluster" / "local.yaml"), None))
+    assert fallen(found, json.loads(BASELINE.read_text())) == [], table(found)
