@@ -6,10 +6,12 @@ Tokens are counted as the embedder does, with what is embedded before the text, 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.outline import Block, Section, sections
+from rag.outline_code import CODE, code_sections
 from rag.types import Document, Passage
 
 CountTokens = Callable[[str], int]
@@ -45,10 +47,12 @@ def chunk(document: Document, config: ChunkConfig, count_tokens: CountTokens) ->
     """Cut `document` into passages that hold all of its text but blank space, in order and without overlap.
 
     `count_tokens` counts as the embedder does, special tokens included. Headings and titles too long to leave half
-    of the limit to the text are cut from the passage's path. Its `url` points at its innermost heading.
+    of the limit to the text are cut from the passage's path. Its `url` points at its innermost heading; in a document
+    whose id ends like a file of source code, at the line where its function or class begins.
     """
     passages: list[Passage] = []
-    for section in whole_sections(sections(document.text)):
+    code = PurePosixPath(document.id).suffix.lower() in CODE
+    for section in code_sections(document.text) if code else whole_sections(sections(document.text)):
         draft = fitting_draft(document, section, config.max_tokens // 2, count_tokens)
         cutter = Cutter(document.text, config.max_tokens - count_tokens(embedded_prefix(draft)), count_tokens)
         for start, end in cutter.pack(section.blocks):
@@ -73,7 +77,15 @@ def fitting_draft(document: Document, section: Section, limit: int, count_tokens
     """A passage without text whose prefix takes at most `limit` tokens: it gives up outer headings, then its title."""
     url = f"{document.url.partition('#')[0]}#{section.anchor}" if document.url and section.anchor else document.url
     draft = Passage(
-        "", document.id, "", document.title, url, section.headings, metadata=document.metadata, tenant=document.tenant
+        "",
+        document.id,
+        "",
+        document.title,
+        url,
+        section.headings,
+        metadata=document.metadata,
+        tenant=document.tenant,
+        groups=document.groups,
     )
     while count_tokens(embedded_prefix(draft)) > limit:
         if draft.headings:

@@ -1,20 +1,20 @@
-"""Files to documents: markdown, reStructuredText, plain text, HTML and PDF.
+"""Files to documents: text and markup, HTML, PDF, Word, notebooks, JSON and source code.
 
 Not by llama-index's own readers: those take paths, bound nothing and flatten headings. Every function blocks.
 """
 
-import json
 import re
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import PurePosixPath
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.errors import TooLarge, UnreadableDocument, UnsupportedMedia
 from rag.outline import sections
+from rag.outline_code import CODE
 from rag.read_html import html_to_text
 from rag.types import Document
 
@@ -24,12 +24,15 @@ MAGIC = {
     b"\xd0\xcf\x11\xe0": "an old Office file", b"{\\rtf": "an RTF file",
 }  # fmt: skip
 """First bytes of files that people name wrongly."""
+EXPECTED = {".pdf": "a PDF file", ".docx": "a ZIP archive or Office file"}
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"),
     (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"),
 )  # fmt: skip
+FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 MAX_TITLE = 200
+MAX_METADATA = 32
 
 
 class ReadConfig(BaseModel):
@@ -40,15 +43,34 @@ class ReadConfig(BaseModel):
     max_bytes: int = Field(8_000_000, ge=1, description="Largest file, in bytes.")
     max_chars: int = Field(2_000_000, ge=1, description="Longest text of a file, in characters.")
     max_pages: int = Field(1_000, ge=1, description="Most pages of a PDF.")
-    pdf_seconds: int = Field(30, ge=1, description="Longest time to read a PDF, in seconds.")
-    pdf_bytes: int = Field(2_000_000_000, ge=500_000_000, description="Address space to read a PDF in, in bytes.")
+    pdf_seconds: int = Field(30, ge=1, description="Longest time to read a PDF or Word file, in seconds.")
+    pdf_bytes: int = Field(
+        2_000_000_000, ge=500_000_000, description="Address space to read a PDF or Word file in, in bytes."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a reader found: `id` and `url` only where the file itself names them."""
+
+    text: str
+    title: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    id: str = ""
+    url: str = ""
 
 
 def read_file(name: str, data: bytes, limits: ReadConfig) -> Document:
-    """The document in a file's content; its id is `name`, its title what the file calls itself, else its name.
+    """`read_documents` of a file of a type that holds one document."""
+    return read_documents(name, data, limits)[0]
 
-    Raises UnsupportedMedia for a type no reader takes, TooLarge over `limits`, and UnreadableDocument for a file
-    that is broken, encrypted, empty or not of the type its name says.
+
+def read_documents(name: str, data: bytes, limits: ReadConfig) -> list[Document]:
+    """The documents in a file's content: one, or one for each object of a JSON file.
+
+    The id of a document is what its object says, else `name`, numbered where there are several; its title is what it
+    calls itself, else the file's name. Raises UnsupportedMedia for a type no reader takes, TooLarge over `limits`, and
+    UnreadableDocument for a file that is broken, encrypted, empty or not of the type its name says.
     """
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in READERS:
@@ -60,63 +82,123 @@ def read_file(name: str, data: bytes, limits: ReadConfig) -> Document:
     if not data.strip():
         raise UnreadableDocument("the file is empty", "file")
     kind = next((kind for magic, kind in MAGIC.items() if data.startswith(magic)), None)
-    if kind and (suffix != ".pdf" or kind != "a PDF file"):
+    if kind and kind != EXPECTED.get(suffix):
         raise UnreadableDocument(f"the file is named {suffix} but is {kind}", "file")
-    title, text = READERS[suffix](data, limits)
-    if len(text) > limits.max_chars:
+    found = READERS[suffix](data, limits)
+    if sum(len(content.text) for content in found) > limits.max_chars:
         raise TooLarge(f"the file's text has more than {limits.max_chars:,} characters", "file")
-    if not text.strip():
+    if not any(content.text.strip() for content in found):
         raise UnreadableDocument("the file holds no text", "file")
-    title = " ".join(title.split()) or PurePosixPath(name).stem
-    return Document(name, text, title[:MAX_TITLE])
+    return [document(name, n if len(found) > 1 else 0, content) for n, content in enumerate(found, 1) if content.text]
 
 
-def read_marked(data: bytes, limits: ReadConfig) -> tuple[str, str]:
-    """Markdown or reStructuredText; the title is its first heading, without YAML front matter in the text."""
-    text = re.sub(r"\A---\n.*?\n---\n", "", decoded(data), count=1, flags=re.DOTALL)
+def document(name: str, number: int, content: Content) -> Document:
+    """The document that `content` of the file `name` becomes; `number` counts from 1 where there are several."""
+    title = " ".join(content.title.split()) or PurePosixPath(name).stem
+    known = dict(list(content.metadata.items())[:MAX_METADATA])
+    key = content.id or (f"{name}#{number}" if number else name)
+    return Document(key, content.text, title[:MAX_TITLE], content.url, known)
+
+
+def read_marked(data: bytes, limits: ReadConfig) -> list[Content]:
+    """Markdown or reStructuredText; the title is its first heading. YAML front matter leaves its tags and date."""
+    text = decoded(data)
+    front = FRONT_MATTER.match(text)
+    text = text[front.end() :] if front else text
     headings = (section.headings[-1] for section in sections(text[: limits.max_chars]) if section.headings)
-    return next(headings, ""), text
+    return [Content(text, next(headings, ""), front_matter(front[1]) if front else {})]
 
 
-def read_plain(data: bytes, limits: ReadConfig) -> tuple[str, str]:
-    """Plain text has no title of its own."""
-    return "", decoded(data)
-
-
-def read_html(data: bytes, limits: ReadConfig) -> tuple[str, str]:
-    """HTML as markdown."""
-    return html_to_text(decoded(data))
-
-
-def read_pdf(data: bytes, limits: ReadConfig) -> tuple[str, str]:
-    """A PDF's text layer, read by a process of its own: a crafted file can eat any time and memory within pypdf."""
-    command = [sys.executable, "-I", str(Path(__file__).with_name("read_pdf.py"))]
-    bounds = [limits.max_pages, limits.max_chars, limits.pdf_seconds, limits.pdf_bytes]
+def front_matter(source: str) -> dict[str, str]:
+    """`tags`, joined by commas, and `date`, in ISO 8601, of YAML front matter that has them; else nothing."""
     try:
-        done = subprocess.run(
-            [*command, *map(str, bounds)], input=data, capture_output=True, timeout=limits.pdf_seconds + 5, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TooLarge(f"the PDF takes longer than {limits.pdf_seconds} s to read", "file") from error
-    answer: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"large": "it takes too much to read"}
-    if "large" in answer:
-        raise TooLarge(f"the PDF is too large: {answer['large']}", "file")
-    if "broken" in answer:
-        raise UnreadableDocument(f"the PDF cannot be read: {answer['broken']}", "file")
-    return answer["title"], answer["text"]
+        found = yaml.safe_load(source)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    out: dict[str, str] = {}
+    if not isinstance(found, dict):
+        return out
+    tags = found.get("tags")
+    if isinstance(tags, str | list):
+        parts = tags.split(",") if isinstance(tags, str) else map(str, tags)
+        out["tags"] = ",".join(part.strip() for part in parts if part.strip())
+    if day := iso_date(found.get("date")):
+        out["date"] = day
+    return out
 
 
-READERS: dict[str, Callable[[bytes, ReadConfig], tuple[str, str]]] = {
+def iso_date(value: object) -> str:
+    """An ISO 8601 date of a date or of a text that is one; empty for anything else."""
+    if isinstance(value, date):
+        return value.isoformat()
+    try:
+        return datetime.fromisoformat(str(value).strip()).isoformat() if isinstance(value, str) else ""
+    except ValueError:
+        return ""
+
+
+def read_plain(data: bytes, limits: ReadConfig) -> list[Content]:
+    """Plain text and source code have no title of their own."""
+    return [Content(decoded(data))]
+
+
+def read_html(data: bytes, limits: ReadConfig) -> list[Content]:
+    """HTML as markdown."""
+    title, text = html_to_text(decoded(data))
+    return [Content(text, title)]
+
+
+def read_pdf(data: bytes, limits: ReadConfig) -> list[Content]:
+    """A PDF's text layer."""
+    from rag.read_bounded import bounded
+
+    return [bounded("pdf", data, limits)]
+
+
+def read_docx(data: bytes, limits: ReadConfig) -> list[Content]:
+    """A Word file as markdown: headings, lists and tables."""
+    from rag.read_bounded import bounded
+
+    return [bounded("docx", data, limits)]
+
+
+def read_notebook(data: bytes, limits: ReadConfig) -> list[Content]:
+    """A Jupyter notebook as markdown; code and its printed output are fenced."""
+    from rag.read_json import notebook
+
+    return [notebook(decoded(data))]
+
+
+def read_json(data: bytes, limits: ReadConfig) -> list[Content]:
+    """A JSON object, or an array of them: a document each."""
+    from rag.read_json import json_contents
+
+    return json_contents(decoded(data))
+
+
+def read_json_lines(data: bytes, limits: ReadConfig) -> list[Content]:
+    """A JSON object a line: a document each."""
+    from rag.read_json import json_contents
+
+    return [content for line in decoded(data).split("\n") if line.strip() for content in json_contents(line)]
+
+
+READERS: dict[str, Callable[[bytes, ReadConfig], list[Content]]] = {
     ".md": read_marked,
     ".rst": read_marked,
     ".html": read_html,
     ".txt": read_plain,
     ".pdf": read_pdf,
+    ".docx": read_docx,
+    ".ipynb": read_notebook,
+    ".json": read_json,
+    ".jsonl": read_json_lines,
+    **dict.fromkeys(CODE, read_plain),
 }
 
 
 def decoded(data: bytes) -> str:
-    """Text in UTF-8, or by its byte order mark, or else in Windows-1252; every line end becomes LF.
+    """Text by its byte order mark, else in UTF-8; a line that is not UTF-8 in Windows-1252. Line ends become LF.
 
     Raises UnreadableDocument for what is no text.
     """
@@ -124,7 +206,16 @@ def decoded(data: bytes) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
-        text = data.decode("cp1252", errors="replace")
+        text = "".join(mixed_lines(data))
     if len(CONTROL.findall(text[:100_000])) > len(text[:100_000]) / 1_000 or "\x00" in text:
         raise UnreadableDocument("the file is binary, not text", "file")
     return CONTROL.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def mixed_lines(data: bytes) -> Iterator[str]:
+    """Each line in the encoding it is in: files grow from pieces of both."""
+    for line in data.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True):
+        try:
+            yield line.decode()
+        except UnicodeDecodeError:
+            yield line.decode("cp1252", errors="replace")

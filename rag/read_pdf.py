@@ -1,4 +1,4 @@
-"""Run as a program by rag/read.py: a PDF on standard input, its title and text as JSON on standard output.
+"""Run as a program by rag/read_bounded.py: a PDF on standard input, its title and text as JSON on standard output.
 
 It bounds itself before it reads: python -I read_pdf.py MAX_PAGES MAX_CHARS MAX_SECONDS MAX_BYTES.
 """
