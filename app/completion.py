@@ -79,6 +79,7 @@ class Report(Shape):
     timings: dict[str, float] = Field(
         description="Milliseconds by stage; `ttft` and `total` since the request's start."
     )
+    query: str = Field(description="What was searched for: the question, or a follow-up made to stand alone.")
     degraded: list[str] = Field(
         description="Stages that the answer had to do without: `rerank` when its time ran out and the first stage's "
         "order stands."

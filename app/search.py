@@ -9,7 +9,7 @@ from pydantic import Field, StrictBool
 from app.completion import scored, server_timing
 from app.context import Here
 from app.schema import Closed, Scored, Shape, TopK, Words
-from rag.answer import Clock, consider
+from rag.consider import Clock, consider
 from rag.errors import TooLarge
 from rag.types import Message, Prompt
 
@@ -62,11 +62,11 @@ async def search(body: SearchRequest, context: Here) -> Response:
     fields = {"level": "ERROR", "status_message": "the search failed"}
     try:
         work = consider(draft, settings, services.stages(trace), clock)
-        hits, _ = await context.attended(work, "search")
+        found = await context.attended(work, "search")
         fields = {}
     finally:
         trace.end(**fields)
     clock.mark("total")
-    result = SearchResult(hits=scored(hits), timings=clock.ms, degraded=clock.degraded, trace_id=trace.id)
+    result = SearchResult(hits=scored(found.hits), timings=clock.ms, degraded=clock.degraded, trace_id=trace.id)
     headers = {"X-Trace-Id": trace.id, "Server-Timing": server_timing(clock.ms)}
     return Response(result.model_dump_json(), 200, headers, "application/json")

@@ -40,6 +40,7 @@ class Turn:
             model=self.settings.model,
             prompt=self.settings.prompt,
             timings=end.timings,
+            query=end.query,
             degraded=list(end.degraded),
             passages=scored(end.hits),
             guard=guard(end.verdicts),

@@ -24,6 +24,7 @@ from deployments.handles import (
 from deployments.settings import ROOT, Settings, absolute
 from deployments.tracing import make_tracer
 from guardrails.mask import StreamMasker, mask
+from rag.followup import rewrite
 from rag.ingest import Ingestor
 from rag.prompt import PromptBook, load_templates, token_counter
 from rag.read import read_file
@@ -46,10 +47,16 @@ class Ingress:
             {m.id: m.context for m in settings.models},
             {m.id: token_counter(Path(m.path) / "tokenizer.json") for m in settings.models},
         )
-        missing = {m.prompt for m in settings.models} - set(self.prompts.templates)
+        missing = {settings.followup.prompt, *(m.prompt for m in settings.models)} - set(self.prompts.templates)
         if missing:
-            raise ValueError(f"models.prompt: no such template in prompts/: {', '.join(sorted(missing))}")
-        self.llms = {m.id: handles[f"LLM:{m.id}"].options(stream=True, method_name="generate") for m in settings.models}
+            raise ValueError(
+                f"models.prompt, followup.prompt: no such template in prompts/: {', '.join(sorted(missing))}"
+            )
+        self.llm = RemoteLLM(
+            {m.id: handles[f"LLM:{m.id}"].options(stream=True, method_name="generate") for m in settings.models}
+        )
+        template = self.prompts.templates[settings.followup.prompt]
+        self.rewriter = partial(rewrite, llm=self.llm, template=template, config=settings.followup)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(self.services())
@@ -60,11 +67,12 @@ class Ingress:
         return Stages(
             prompts=self.prompts,
             masker=StreamMasker,
+            rewriter=self.rewriter,
             embedder=RemoteEmbedder("embed", self.handles["Embedder"], timeout, carrier),
             guard=RemoteGuard("guard", self.handles["Guard"], timeout, carrier),
             retriever=RemoteRetriever("retrieve", self.handles["Retriever"], timeout, carrier),
             reranker=RemoteReranker("rerank", self.handles["Reranker"], timeout, carrier),
-            llm=RemoteLLM(self.llms),
+            llm=self.llm,
             validator=RemoteValidator("validate", self.handles["Validator"], timeout, carrier),
         )
 
@@ -77,6 +85,7 @@ class Ingress:
         first = settings.models[0]
         defaults = replace(
             settings.retrieve.defaults(first.id, first.prompt),
+            followup=settings.followup.mode,
             guard=settings.guard.enabled,
             validate=settings.validate_.enabled,
         )

@@ -16,6 +16,7 @@ from deployments.tracing import TracingConfig
 from guardrails.config import GuardConfig, ValidateConfig
 from rag.chunk import ChunkConfig
 from rag.embed import EmbedConfig
+from rag.followup import FollowupConfig
 from rag.read import ReadConfig
 from rag.rerank import RerankConfig
 from rag.retrieve import RetrieveConfig
@@ -62,6 +63,7 @@ class Settings(BaseModel):
     read: ReadConfig = ReadConfig()
     chunk: ChunkConfig = ChunkConfig()
     retrieve: RetrieveConfig = RetrieveConfig()
+    followup: FollowupConfig = FollowupConfig()
     rerank: RerankConfig = RerankConfig()
     guard: GuardConfig = GuardConfig()
     validate_: ValidateConfig = Field(ValidateConfig(), alias="validate")
@@ -70,10 +72,12 @@ class Settings(BaseModel):
     feedback_path: Path = Field(Path("var/feedback.jsonl"), description="Where thumbs up and down are appended.")
 
     @model_validator(mode="after")
-    def unique_models(self) -> Self:
+    def known_models(self) -> Self:
         ids = [m.id for m in self.models]
         if len(set(ids)) != len(ids):
             raise ValueError(f"models: two have the same id in {ids}")
+        if self.followup.mode == "llm" and self.followup.model not in ids:
+            raise ValueError(f"followup.model: {self.followup.model!r} is none of {ids}")
         return self
 
     @classmethod

@@ -3,11 +3,12 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from rag.consider import Clock, Considered, consider
 from rag.errors import StageUnavailable
 from rag.release import Release, release
 from rag.stages import Stages, Trace
@@ -44,7 +45,7 @@ class Text:
 class End:
     """The last event. `timings` are milliseconds by stage; `verdicts` tell every check that was made, by side.
 
-    `degraded` names the stages that the answer had to do without.
+    `degraded` names the stages that the answer had to do without; `query` is what was searched for.
     """
 
     finish_reason: FinishReason
@@ -55,26 +56,10 @@ class End:
     verdicts: dict[str, tuple[Verdict, ...]]
     timings: dict[str, float]
     degraded: tuple[str, ...] = ()
+    query: str = ""
 
 
 Event = Begin | Text | End
-
-
-@dataclass(slots=True)
-class Clock:
-    """Milliseconds of each stage, and since the start; and which stages had to be done without."""
-
-    started: float = field(default_factory=time.perf_counter)
-    ms: dict[str, float] = field(default_factory=dict)
-    degraded: list[str] = field(default_factory=list)
-    first_token: datetime | None = None
-
-    def since(self, begin: float) -> float:
-        return round((time.perf_counter() - begin) * 1e3, 3)
-
-    def mark(self, stage: str, begin: float | None = None) -> None:
-        """Note the milliseconds from `begin` (default: the request's start) to now."""
-        self.ms[stage] = self.since(self.started if begin is None else begin)
 
 
 async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace: Trace) -> AsyncGenerator[Event]:
@@ -84,12 +69,13 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
     Raises the errors of `rag.errors`, before Begin where no text has left. Closing the iterator stops every stage.
     """
     clock = Clock()
-    hits, verdict = await consider(draft, settings, stages, clock)
+    considered = await consider(draft, settings, stages, clock)
+    hits, verdict = considered.hits, considered.verdict
     if not verdict.allowed:
         clock.mark("ttft")
         yield Begin((), dict(clock.ms))
         yield Text(verdict.refusal)
-        yield conclude(Release(verdict.refusal, "content_filter"), (), verdict, clock)
+        yield conclude(Release(verdict.refusal, "content_filter"), considered, clock)
         return
     messages = stages.prompts.write(draft.messages, hits, settings, draft.max_tokens)
     prompt = replace(draft, messages=messages)
@@ -130,55 +116,7 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
         completion_start_time=clock.first_token,
         finish_reason=final.finish_reason,
     )
-    yield conclude(final, hits, verdict, clock)
-
-
-async def consider(
-    draft: Prompt, settings: RequestSettings, stages: Stages, clock: Clock
-) -> tuple[Sequence[Hit], Verdict]:
-    """Embed the question once, then guard and retrieve side by side; a blocked question drops what was found."""
-    if not (settings.guard or settings.retrieve):
-        return (), Verdict(True)
-    question = draft.messages[-1].content
-    begin = time.perf_counter()
-    vector = (await stages.embedder.embed([question]))[0]
-    clock.mark("embed", begin)
-
-    async def find() -> Sequence[Hit]:
-        if not settings.retrieve:
-            return ()
-        begin = time.perf_counter()
-        hits: Sequence[Hit] = await stages.retriever.retrieve(question, vector, settings)
-        clock.mark("retrieve", begin)
-        if settings.rerank and hits:
-            hits = await rerank(question, hits, settings, stages, clock)
-        return hits[: settings.top_k]
-
-    found = asyncio.ensure_future(find())
-    try:
-        verdict = Verdict(True)
-        if settings.guard:
-            begin = time.perf_counter()
-            verdict = await stages.guard.check(draft.messages, vector, settings)
-            clock.mark("guard", begin)
-        return (await found, verdict) if verdict.allowed else ((), verdict)
-    finally:
-        found.cancel()
-
-
-async def rerank(
-    question: str, hits: Sequence[Hit], settings: RequestSettings, stages: Stages, clock: Clock
-) -> Sequence[Hit]:
-    """The reranker's order, or the first stage's when that takes longer than `settings.rerank_budget_ms`."""
-    begin = time.perf_counter()
-    try:
-        async with asyncio.timeout(settings.rerank_budget_ms / 1e3 or None):
-            return await stages.reranker.rerank(question, hits, settings)
-    except TimeoutError:
-        clock.degraded.append("rerank")
-        return hits
-    finally:
-        clock.mark("rerank", begin)
+    yield conclude(final, considered, clock)
 
 
 async def generate(prompt: Prompt, stages: Stages) -> AsyncGenerator[Piece]:
@@ -210,9 +148,10 @@ async def timed(pieces: AsyncGenerator[Piece], clock: Clock) -> AsyncGenerator[P
     clock.mark("generate", begin)
 
 
-def conclude(final: Release, hits: Sequence[Hit], guard: Verdict, clock: Clock) -> End:
+def conclude(final: Release, considered: Considered, clock: Clock) -> End:
     """The last event: citations are the markers of the text that left whose number exists."""
     clock.mark("total")
+    hits = considered.hits
     marks = [(m, int(m[1])) for m in CITATION.finditer(final.text)]
     return End(
         finish_reason=final.finish_reason,
@@ -220,7 +159,8 @@ def conclude(final: Release, hits: Sequence[Hit], guard: Verdict, clock: Clock) 
         usage=final.usage,
         hits=tuple(hits),
         citations=tuple(Citation(m.start(), m.end(), hits[n - 1]) for m, n in marks if 0 < n <= len(hits)),
-        verdicts={"input": (guard,), "output": final.verdicts},
+        verdicts={"input": (considered.verdict,), "output": final.verdicts},
         timings=dict(clock.ms),
         degraded=tuple(clock.degraded),
+        query=considered.query,
     )

@@ -176,12 +176,18 @@ class FakeObservation:
         self.trace.ended.append((self.name, output))
 
 
+async def last_content(messages: Sequence[Message]) -> str:
+    """A rewriter that changes nothing."""
+    return messages[-1].content
+
+
 def fake_stages(**roles: Any) -> Stages:
     """Stages of fakes; `roles` replaces some."""
     library = FakeLibrary()
     defaults: dict[str, Any] = {
         "prompts": FakePromptWriter(),
         "masker": FakeMasker,
+        "rewriter": last_content,
         "embedder": FakeEmbedder(),
         "guard": FakeGuard(),
         "retriever": library,

@@ -1,6 +1,6 @@
 """The roles an answer is made by. Serve handles play them in production, `rag/fakes.py` in tests."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -137,6 +137,8 @@ class Stages:
 
     prompts: PromptWriter
     masker: Callable[[], Masker]
+    rewriter: Callable[[Sequence[Message]], Awaitable[str]]
+    """A language model's wording of the last message that stands alone; only asked when the settings say so."""
 
     embedder: Embedder
     guard: Guard

@@ -172,6 +172,7 @@ class RequestSettings:
     groups: tuple[str, ...] = ()
     filter: Filter = Filter()
     retrieve: bool = True
+    followup: Literal["rule", "llm", "off"] = "rule"
     guard: bool = True
     validate: bool = True
     candidates: int = 20

@@ -153,3 +153,32 @@ async def test_the_generation_is_traced_and_closed_when_it_fails() -> None:
     with pytest.raises(StageFailed):
         await ask(fake_stages(llm=llm), trace=trace)
     assert [name for name, _ in trace.ended] == ["generate"]
+
+
+def follow_up() -> Prompt:
+    turns = (Message("user", "How do replicas scale?"), Message("assistant", "On requests."))
+    return Prompt("quote", (*turns, Message("user", "and how do I turn it off?")))
+
+
+async def test_a_follow_up_is_searched_for_with_the_words_it_depends_on() -> None:
+    stages = fake_stages(retriever=await library())
+    for settings, found in ((SETTINGS, "a"), (replace(SETTINGS, followup="off"), None)):
+        end = ended([event async for event in answer(follow_up(), settings, stages, FakeTrace())])
+        assert next((hit.passage.document_id for hit in end.hits), None) == found
+        assert ("replicas" in end.query) == (found is not None)
+
+
+async def test_a_model_rewords_a_follow_up_only_once_the_guard_allows_it() -> None:
+    asked = []
+
+    async def rewriter(messages: Any) -> str:
+        asked.append(messages)
+        return "How do replicas scale?"
+
+    settings = replace(SETTINGS, followup="llm")
+    for guard in (FakeGuard(), FakeGuard(forbidden="turn it off")):
+        stages = fake_stages(retriever=await library(), rewriter=rewriter, guard=guard)
+        end = ended([event async for event in answer(follow_up(), settings, stages, FakeTrace())])
+        assert [hit.passage.document_id for hit in end.hits] == (["a"] if end.finish_reason == "stop" else [])
+    assert len(asked) == 1
+    assert end.finish_reason == "content_filter"
