@@ -65,8 +65,7 @@ class EvalConfig(BaseModel):
 class Run:
     """What was found. `ranked`: stage -> question -> documents, best first. `ms`: stage -> one value a question.
 
-    `refused` are the questions that found nothing at the configured floor; `short` those whose rankings hold fewer
-    than CUT documents at DEEPEST passages.
+    `refused` are the questions that found nothing at the configured floor.
     """
 
     passages: int
@@ -87,7 +86,9 @@ async def run(questions: QuestionSet, config: EvalConfig, cache: Path | None) ->
             retriever = HybridRetriever(store)
             await write(retriever, passages, vectors)
             asker = Asker(embedder, retriever, load_reranker(config.rerank, config.embed), config, Run(len(passages)))
-            for key in tqdm([*questions.relevant, *questions.unanswerable], desc="asking", unit=" questions"):
+            for key in tqdm(
+                [*questions.relevant, *questions.unanswerable], desc="asking", unit=" questions", mininterval=0.5
+            ):
                 await asker.ask(key, questions.questions[key], ranking=key in questions.relevant)
             return asker.run
         finally:
@@ -97,7 +98,7 @@ async def run(questions: QuestionSet, config: EvalConfig, cache: Path | None) ->
 def cut(questions: QuestionSet, config: ChunkConfig, embedder: SentenceEmbedder) -> list[Passage]:
     """All passages, as ingestion cuts them; an empty document has none."""
     config = config.model_copy(update={"max_tokens": min(config.max_tokens, embedder.max_tokens)})
-    documents = tqdm(questions.documents, desc="cutting", unit=" documents")
+    documents = tqdm(questions.documents, desc="cutting", unit=" documents", mininterval=0.5)
     return [passage for document in documents for passage in chunk(document, config, embedder.count_tokens)]
 
 
@@ -113,7 +114,7 @@ def corpus_vectors(passages: Sequence[Passage], embedder: SentenceEmbedder, cach
         return np.asarray(np.load(kept), np.float32)
     vectors = np.empty((len(texts), embedder.dimensions), np.float32)
     order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
-    with tqdm(total=len(texts), desc="embedding", unit=" passages") as progress:
+    with tqdm(total=len(texts), desc="embedding", unit=" passages", mininterval=0.5) as progress:
         for begin in range(0, len(texts), BATCH):
             rows = order[begin : begin + BATCH]
             vectors[rows] = embedder.encode([texts[n] for n in rows])
@@ -129,7 +130,7 @@ def corpus_vectors(passages: Sequence[Passage], embedder: SentenceEmbedder, cach
 async def write(retriever: HybridRetriever, passages: Sequence[Passage], vectors: Vector) -> None:
     """Store everything, a document never parted between two writes: the second would replace the first."""
     begin = 0
-    with tqdm(total=len(passages), desc="indexing", unit=" passages") as progress:
+    with tqdm(total=len(passages), desc="indexing", unit=" passages", mininterval=0.5) as progress:
         for n, passage in enumerate(passages, 1):
             last = n == len(passages)
             if last or (n - begin >= BATCH and passage.document_id != passages[n].document_id):

@@ -20,14 +20,18 @@ TURNS = 4
 """Questions looked back at: a chain of follow-ups longer than this has lost its subject."""
 BORROWED = 8
 """Most words taken from the conversation; more would drown the question's own."""
+NAMES = 2
+"""Most names of code taken from the last answer."""
 TURN_CHARS = 2_000
 """Characters of an earlier turn that the language model reads."""
 QUERY_CHARS = 500
 """A longer rewriting is not one question."""
 
-OPENERS = re.compile(
-    r"^(and|but|or|so|then|also|ok(ay)?|what about|how about|what if|same|in that case|why not|since when)\b", re.I
-)
+ALWAYS = re.compile(r"(what|how) about\b|same\b|in that case\b|why not\b|since when\b", re.I)
+"""Openings of a question that is nothing without the one before it."""
+OFTEN = re.compile(r"(and|but|or|so|then|also|ok(ay)?|what if)\b", re.I)
+"""Openings of one that may be whole all the same, where it says enough."""
+NAME = re.compile(r"`([^`\n]{1,60})`")
 REFERENCE = re.compile(
     r"\b(it|its|they|them|their|theirs|these|those|this|that|such|same|former|latter|else|another|others?|there"
     r"|instead(?! of)|(?:too|again)(?=\W*$))\b",
@@ -38,12 +42,13 @@ BE = frozenset(("is", "are", "was", "were"))
 WORD = re.compile(r"\w+")
 VERB = re.compile(r"\b(is|are|was|were|do|does|did|can|could|will|would|should|may|must|has|have|had)\b", re.I)
 GENERIC_WORDS = """
-ask answer allow anything avoid bad best better big bigger case change choose configure cost default detail differ
-different difference disable easy enable enough example exactly explain fast file find fix get give good handle happen
-hard help know large larger less limit list long longer look lower make many maximum mean minimum much need never number
-off often option page place please possible problem question quick raglan raise reason replace say see set setting
-several short show slow small smaller start still stop switch take tell thanks thing time turn understand use usually
-value want way work wrong yes"""
+again allow also another answer anything ask avoid bad best better big bigger case change choose configure cost
+default detail differ difference different disable easy else enable enough exactly example explain fast file find fix
+former get give good handle happen hard help instead know large larger latter less limit list long longer look lower
+make many maximum mean mine minimum much need never number off often ok okay one ones option other others page place
+please possible problem question quick raglan raise reason replace same say see set setting several short show slow
+small smaller start still stop such switch take tell thanks thing time turn understand use usually value want way work
+wrong yes yet"""
 GENERIC = frozenset(stem(word) for word in GENERIC_WORDS.split())
 """Stems that ask about anything and so about nothing by themselves."""
 
@@ -88,11 +93,15 @@ def standalone(messages: Sequence[Message]) -> str:
 
 
 def depends(question: str) -> bool:
-    """Whether a question cannot be understood without what was said before it."""
-    if OPENERS.match(question.strip()):
-        return True
+    """Whether a question cannot be understood without what was said before it.
+
+    One word alone cannot, but the name of something in code can.
+    """
     own = salient(question)
-    if not own or (len(own) == 1 and not VERB.search(question)):
+    opening = question.lstrip()
+    if ALWAYS.match(opening) or (OFTEN.match(opening) and (len(own) < 3 or not VERB.search(question))):
+        return True
+    if not own or (len(terms(" ".join(own))) == 1 and not VERB.search(question)):
         return True
     return any(len(salient(question[:at])) < 2 for at in references(question))
 
@@ -110,11 +119,18 @@ def references(question: str) -> Iterator[int]:
 
 
 def subject(messages: Sequence[Message], asked: Sequence[int]) -> Iterator[str]:
-    """What the conversation is about: the words of its questions back to one that stands alone, latest first."""
+    """What the conversation is about: the words of its questions back to one that stands alone, latest first.
+
+    Then what the last answer names in code. A question without a verb asks the whole of the last one anew.
+    """
+    if not VERB.search(messages[-1].content):
+        yield from (word for word in TOKEN.findall(messages[asked[-1]].content) if terms(word))
     for n in reversed(asked):
         yield from salient(messages[n].content)
         if not depends(messages[n].content):
             break
+    answers = [message.content for message in messages[asked[-1] :] if message.role == "assistant"]
+    yield from NAME.findall(" ".join(answers))[:NAMES]
 
 
 def salient(text: str) -> list[str]:

@@ -7,9 +7,11 @@ import pytest
 
 from benchmarks.retrieval import configured, main, parser
 from benchmarks.retrieval_report import MEASURES, fallen, figures, table
-from benchmarks.retrieval_sets import ROOT, handbook
+from benchmarks.retrieval_sets import ROOT, QuestionSet, handbook
 from benchmarks.retrieval_stages import STAGES, EvalConfig, run
+from rag.chunk import ChunkConfig
 from rag.errors import InvalidInput
+from rag.types import Document
 
 BASELINE = ROOT / "benchmarks" / "handbook_baseline.json"
 TWINS = "The autoscaler adds a replica after half a minute of high load."
@@ -74,6 +76,15 @@ def test_a_profile_without_an_application_is_named(tmp_path: Path) -> None:
     path.write_text("applications: []")
     with pytest.raises(InvalidInput, match=r"empty.yaml"):
         EvalConfig.load(path)
+
+
+async def test_a_long_document_leaves_room_for_ten() -> None:
+    long = "\n\n".join(f"# Part {n}\n\nReplica number {n} is added under load." for n in range(60))
+    others = [Document(f"short-{n}", f"A replica was added on day {n}.") for n in range(12)]
+    made = QuestionSet("made", (Document("long", long), *others), {"q": "When is a replica added?"}, {"q": {"long": 1}})
+    found = await run(made, EvalConfig(chunk=ChunkConfig(max_tokens=32), depth=10), None)
+    assert found.passages > 70
+    assert {stage: len(ranked["q"]) for stage, ranked in found.ranked.items()} == dict.fromkeys(STAGES, 10)
 
 
 async def test_the_handbook_suite_is_no_worse_than_the_baseline() -> None:

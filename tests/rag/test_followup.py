@@ -40,6 +40,8 @@ ALONE = [
     "Which settings restart the replicas when they change?",
     "Does the browser keep the API key after the tab closes?",
     "How do I turn off the Guard?",
+    "StoreMismatch",
+    "And how do I measure the retrieval quality on my own documents?",
     "Can this handbook be indexed by another embedder?",
 ]
 LEANING = [
@@ -48,6 +50,8 @@ LEANING = [
     "How long?",
     "What about PDFs?",
     "Is there a limit?",
+    "And a single chat message?",
+    "What if mine has another name?",
     "Can I change the default?",
     "Does it work on a phone?",
     "What does that cost?",
