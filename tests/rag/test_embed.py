@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rag.embed import BUNDLED_DIMENSIONS, EmbedConfig, SentenceEmbedder, TokenCounter, bundled_path
+from rag.embed import BUNDLED, BUNDLED_DIMENSIONS, EmbedConfig, SentenceEmbedder, TokenCounter, bundled_path
 
 TEXTS = ["How do replicas scale?", "a", "", "Scaling the number of replicas. " * 30, "Bananas are yellow."]
 
@@ -50,10 +50,11 @@ def test_wrong_dimensions_are_named() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_sentence_transformers_model_by_path(embedder: SentenceEmbedder) -> None:
-    other = SentenceEmbedder(EmbedConfig(model=str(bundled_path())))
+def test_a_sentence_transformers_model_by_path() -> None:
+    bundled, other = (SentenceEmbedder(EmbedConfig(model=m, backend="torch")) for m in (BUNDLED, str(bundled_path())))
+    bundled.load()
     other.load()
     assert other.max_tokens == 256
-    np.testing.assert_allclose(other.encode(TEXTS), embedder.encode(TEXTS), atol=1e-4)
+    np.testing.assert_allclose(other.encode(TEXTS), bundled.encode(TEXTS), atol=1e-4)
     [tokens] = other.token_vectors(["Replicas scale."])
-    np.testing.assert_allclose(tokens.vectors, embedder.token_vectors(["Replicas scale."])[0].vectors, atol=1e-4)
+    np.testing.assert_allclose(tokens.vectors, bundled.token_vectors(["Replicas scale."])[0].vectors, atol=1e-4)
