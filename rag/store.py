@@ -5,8 +5,9 @@ A store is one index of dense and sparse vectors, with the whole passage as payl
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
@@ -18,6 +19,13 @@ from rag.sparse import SparseVector
 from rag.types import DocumentInfo, Passage, Vector
 
 NAMESPACE = uuid.UUID("7d8fe5f5-1d6c-4c3a-9c0e-6a8d7c1f2b90")
+PASSAGE = frozenset(field.name for field in fields(Passage))
+EVERYBODY = ""
+"""The reader of a passage without groups; no group has this name."""
+PAGE = 500
+"""Points in one request, and in one page of what is listed."""
+KEYWORDS = ("document_id", "readers", "source", "tags", "origin")
+"""Payload fields with a keyword index, beside `tenant`."""
 
 
 class StoreLocked(RaglanError):
@@ -38,6 +46,9 @@ class StoreConfig(BaseModel):
     url: str = Field("", description="URL of the Qdrant server; kind 'server' only.")
     api_key: SecretStr | None = Field(None, description="Key of the Qdrant server.")
     collection: str = Field("raglan", pattern=r"^[\w.-]{1,200}$", description="Collection on the Qdrant server.")
+    refresh_s: float = Field(
+        2.0, ge=0.1, le=3600, description="How often the embedded store looks for a newly promoted version, in seconds."
+    )
     timeout_s: int = Field(10, ge=1, le=600, description="Longest wait for the Qdrant server, in seconds.")
 
     @model_validator(mode="after")
@@ -67,8 +78,19 @@ class Entry:
 class Store(Protocol):
     """Passages by vector. Every method is safe to call concurrently and never blocks the event loop."""
 
-    async def write(self, entries: Sequence[Entry]) -> None:
-        """Replace the documents that `entries` belong to; durable and searchable on return."""
+    async def write(self, entries: Sequence[Entry], settle: bool = True) -> None:
+        """Replace the documents that `entries` belong to; durable and searchable on return.
+
+        A bulk load leaves `settle` out and calls `settle()` once, at its end.
+        """
+        ...
+
+    async def settle(self) -> None:
+        """Make what was written durable, and its indexes ready, on return."""
+        ...
+
+    def export(self, origin: str = "") -> AsyncIterator[list[Entry]]:
+        """Every stored passage with its vectors, in pages; only those of this `metadata["origin"]` if one is given."""
         ...
 
     async def search(
@@ -111,22 +133,43 @@ def point_id(passage: Passage) -> str:
 
 
 def payloads(passages: Sequence[Passage]) -> list[dict[str, Any]]:
-    """What is stored beside each vector: the passage, its position and the passages of its document."""
+    """What is stored beside each vector: the passage, its position, its document's passages, and what filters read."""
     counts = Counter((p.tenant, p.document_id) for p in passages)
     seen: Counter[tuple[str, str]] = Counter()
     out = []
     for passage in passages:
         key = (passage.tenant, passage.document_id)
-        fields = asdict(passage) | {"headings": list(passage.headings), "metadata": dict(passage.metadata)}
-        out.append(fields | {"position": seen[key], "passages": counts[key]})
+        whole = {"headings": list(passage.headings), "groups": list(passage.groups), "also": list(passage.also)}
+        place = {"position": seen[key], "passages": counts[key]}
+        out.append(asdict(passage) | whole | {"metadata": dict(passage.metadata)} | place | marks(passage))
         seen[key] += 1
     return out
 
 
+def marks(passage: Passage) -> dict[str, Any]:
+    """The indexed fields that filters read: absent where the metadata says nothing, or no date that can be read."""
+    given = passage.metadata
+    found: dict[str, Any] = {name: given[name] for name in ("source", "origin") if given.get(name)}
+    if tags := [tag for part in given.get("tags", "").split(",") if (tag := part.strip())]:
+        found["tags"] = tags
+    if date := moment(given.get("date", "")):
+        found["date"] = date.isoformat()
+    return found | {"readers": list(passage.groups) or [EVERYBODY]}
+
+
+def moment(text: str) -> datetime | None:
+    """An ISO 8601 date or time, in UTC where it names no zone; None for what is neither."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+
+
 def to_passage(payload: dict[str, Any]) -> Passage:
-    """The passage that `payloads` stored."""
-    fields = {name: value for name, value in payload.items() if name not in ("position", "passages")}
-    return Passage(**fields | {"headings": tuple(fields["headings"])})
+    """The passage that `payloads` stored; what it does not name keeps its default."""
+    given = {name: value for name, value in payload.items() if name in PASSAGE}
+    return Passage(**given | {name: tuple(given.get(name, ())) for name in ("headings", "groups", "also")})
 
 
 def to_info(payload: dict[str, Any]) -> DocumentInfo:
@@ -146,7 +189,7 @@ class FakeStore:
     def __init__(self) -> None:
         self.points: dict[str, tuple[Entry, dict[str, Any]]] = {}
 
-    async def write(self, entries: Sequence[Entry]) -> None:
+    async def write(self, entries: Sequence[Entry], settle: bool = True) -> None:
         owners = {(e.passage.tenant, e.passage.document_id) for e in entries}
         self.points = {
             key: point
@@ -155,6 +198,14 @@ class FakeStore:
         }
         for entry, payload in zip(entries, payloads([e.passage for e in entries]), strict=True):
             self.points[point_id(entry.passage)] = (entry, payload)
+
+    async def settle(self) -> None:
+        """What was written is there."""
+
+    async def export(self, origin: str = "") -> AsyncIterator[list[Entry]]:
+        kept = [e for e, _ in self.points.values() if not origin or e.passage.metadata.get("origin") == origin]
+        for begin in range(0, len(kept), PAGE):
+            yield kept[begin : begin + PAGE]
 
     async def search(
         self, vector: Vector, sparse: SparseVector, limit: int, tenant: str

@@ -4,21 +4,32 @@ import asyncio
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
+import numpy as np
 import qdrant_edge as edge
 
 from rag.sparse import SparseVector
-from rag.store import Entry, Scored, StoreLocked, StoreMismatch, payloads, point_id, to_info, to_passage
+from rag.store import (
+    KEYWORDS,
+    PAGE,
+    Entry,
+    Scored,
+    StoreLocked,
+    StoreMismatch,
+    payloads,
+    point_id,
+    to_info,
+    to_passage,
+)
 from rag.types import DocumentInfo, Vector
 
 DENSE = "dense"
 SPARSE = "sparse"
-PAGE = 1_000
-"""Points in one write or one page of a listing."""
 
 T = TypeVar("T")
 
@@ -35,8 +46,22 @@ class EdgeStore:
             self._worker.shutdown(wait=False)
             raise
 
-    async def write(self, entries: Sequence[Entry]) -> None:
+    async def write(self, entries: Sequence[Entry], settle: bool = True) -> None:
         await self._run(lambda: self._write(entries))
+        if settle:
+            await self.settle()
+
+    async def settle(self) -> None:
+        await self._run(self._settle)
+
+    async def export(self, origin: str = "") -> AsyncIterator[list[Entry]]:
+        offset: Any = None
+        while True:
+            page, offset = await self._run(partial(self._page, origin, offset))
+            if page:
+                yield page
+            if offset is None:
+                return
 
     async def search(
         self, vector: Vector, sparse: SparseVector, limit: int, tenant: str
@@ -75,8 +100,16 @@ class EdgeStore:
             owners = {e.passage.document_id for e in entries if e.passage.tenant == tenant}
             stale = matching(tenant, document_id=sorted(owners), but=written)
             self._shard.update(edge.UpdateOperation.delete_points_by_filter(stale))
+
+    def _settle(self) -> None:
         self._shard.flush()
         self._shard.optimize()
+
+    def _page(self, origin: str, offset: Any) -> tuple[list[Entry], Any]:
+        own = edge.Filter(must=[edge.FieldCondition("origin", match=edge.MatchValue(origin))]) if origin else None
+        request = edge.ScrollRequest(offset=offset, limit=PAGE, filter=own, with_payload=True, with_vector=True)
+        records, following = self._shard.scroll(request)
+        return [to_entry(record) for record in records], following
 
     def _search(
         self, vector: Vector, sparse: SparseVector, limit: int, tenant: str
@@ -121,6 +154,14 @@ class EdgeStore:
     def _close(self) -> None:
         self._shard.close()
         self._lock.close()
+
+
+def to_entry(record: edge.Record) -> Entry:
+    """What was written as this point."""
+    vectors: Any = record.vector
+    terms = vectors.get(SPARSE)
+    sparse = SparseVector(tuple(terms.indices), tuple(terms.values)) if terms else SparseVector()
+    return Entry(to_passage(record.payload or {}), np.array(vectors[DENSE], np.float32), sparse)
 
 
 def matching(
@@ -183,7 +224,9 @@ def make_shard(path: Path, dimensions: int) -> edge.EdgeShard:
     shard = edge.EdgeShard.create(str(path), edge.EdgeConfig(vectors=vectors, sparse_vectors=sparse))
     index = edge.UpdateOperation.create_field_index
     shard.update(index("tenant", edge.KeywordIndexParams(is_tenant=True)))
-    shard.update(index("document_id", edge.PayloadSchemaType.Keyword))
+    for name in KEYWORDS:
+        shard.update(index(name, edge.PayloadSchemaType.Keyword))
+    shard.update(index("date", edge.PayloadSchemaType.Datetime))
     shard.update(index("position", edge.PayloadSchemaType.Integer))
     shard.flush()
     return shard

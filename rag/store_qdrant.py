@@ -2,20 +2,31 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
+import numpy as np
 from grpc.aio import AioRpcError
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from rag.errors import StageUnavailable
 from rag.sparse import SparseVector
-from rag.store import Entry, Scored, StoreConfig, StoreMismatch, payloads, point_id, to_info, to_passage
+from rag.store import (
+    KEYWORDS,
+    PAGE,
+    Entry,
+    Scored,
+    StoreConfig,
+    StoreMismatch,
+    payloads,
+    point_id,
+    to_info,
+    to_passage,
+)
 from rag.types import DocumentInfo, Vector
 
 DENSE = "dense"
 SPARSE = "sparse"
-PAGE = 500
-"""Points in one request."""
 
 
 def connect(config: StoreConfig) -> AsyncQdrantClient:
@@ -63,7 +74,7 @@ class QdrantStore:
             )
         self._checked = True
 
-    async def write(self, entries: Sequence[Entry]) -> None:
+    async def write(self, entries: Sequence[Entry], settle: bool = True) -> None:
         async with reaching():
             await self._ready()
             points = [
@@ -82,6 +93,24 @@ class QdrantStore:
                 stale = matching(tenant, models.MatchAny(any=owners))
                 stale.must_not = [models.HasIdCondition(has_id=written)]
                 await self._client.delete(self._collection, models.FilterSelector(filter=stale), wait=True)
+
+    async def settle(self) -> None:
+        """The server keeps what it acknowledged, and optimises by itself."""
+
+    async def export(self, origin: str = "") -> AsyncIterator[list[Entry]]:
+        condition = models.FieldCondition(key="origin", match=models.MatchValue(value=origin))
+        own = models.Filter(must=[condition]) if origin else None
+        offset = None
+        while True:
+            async with reaching():
+                await self._ready()
+                records, offset = await self._client.scroll(
+                    self._collection, own, limit=PAGE, offset=offset, with_payload=True, with_vectors=True
+                )
+            if records:
+                yield [to_entry(record) for record in records]
+            if offset is None:
+                return
 
     async def search(
         self, vector: Vector, sparse: SparseVector, limit: int, tenant: str
@@ -134,6 +163,14 @@ class QdrantStore:
         await self._client.close()
 
 
+def to_entry(record: models.Record) -> Entry:
+    """What was written as this point."""
+    vectors: Any = record.vector
+    words = vectors.get(SPARSE)
+    sparse = SparseVector(tuple(words.indices), tuple(words.values)) if words else SparseVector()
+    return Entry(to_passage(record.payload or {}), np.array(vectors[DENSE], np.float32), sparse)
+
+
 def terms(sparse: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=list(sparse.indices), values=list(sparse.values))
 
@@ -161,5 +198,7 @@ async def make_collection(client: AsyncQdrantClient, collection: str, dimensions
     )
     tenant = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
     await client.create_payload_index(collection, "tenant", tenant)
-    await client.create_payload_index(collection, "document_id", models.PayloadSchemaType.KEYWORD)
+    for name in KEYWORDS:
+        await client.create_payload_index(collection, name, models.PayloadSchemaType.KEYWORD)
+    await client.create_payload_index(collection, "date", models.PayloadSchemaType.DATETIME)
     await client.create_payload_index(collection, "position", models.PayloadSchemaType.INTEGER)

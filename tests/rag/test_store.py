@@ -144,6 +144,25 @@ async def test_concurrent_calls(store: Store) -> None:
     assert [hits[0].passage.tenant for hits, _ in found] == ["t0", "t1", "t2", "t3"]
 
 
+async def test_a_bulk_load_is_found_and_exported_whole(store: Store) -> None:
+    loaded, uploaded = entries("fruit", "acme"), entries("scaling")
+    full = replace(uploaded[0].passage, groups=("ops", "dev"), also=("/copy",), metadata={"origin": "api", "x": "é"})
+    uploaded = [replace(uploaded[0], passage=full)]
+    await store.write(loaded, settle=False)
+    await store.write([*uploaded, Entry(Passage("e:0", "e", "", ""), axis(7), document_vector(""))], settle=False)
+    await store.settle()
+    everything = {entry.passage.id: entry async for page in store.export() for entry in page}
+    assert {e.passage.id for e in loaded} | {"scaling:0", "e:0"} == set(everything)
+    found = everything["scaling:0"]
+    assert found.passage == full
+    assert np.allclose(found.vector, axis(0))
+    assert dict(zip(found.sparse.indices, found.sparse.values, strict=True)) == pytest.approx(
+        dict(zip(uploaded[0].sparse.indices, uploaded[0].sparse.values, strict=True))
+    )
+    assert [e.passage async for page in store.export("api") for e in page] == [full]
+    assert [e async for page in store.export("elsewhere") for e in page] == []
+
+
 def test_payload_round_trip_and_ids() -> None:
     passage = entries("fruit")[1].passage
     [payload] = payloads([passage])
