@@ -44,15 +44,14 @@ def figures(questions: QuestionSet, run: Run) -> Figures:
 
 
 def by_question(
-    relevant: Mapping[str, Mapping[str, int]], ranked: Mapping[str, Sequence[str]]
+    relevant: dict[str, dict[str, int]], ranked: Mapping[str, Sequence[str]]
 ) -> dict[str, NDArray[np.float64]]:
     """Each measure's value for every question of `relevant`, in its order; who found nothing has 0."""
     scored = {q: {d: 1.0 / n for n, d in enumerate(found, 1)} for q, found in ranked.items() if found}
     names = {str(measure): name for name, measure in MEASURES.items()}
     place = {question: n for n, question in enumerate(relevant)}
     out = {name: np.zeros(len(place)) for name in MEASURES}
-    gains = {question: dict(documents) for question, documents in relevant.items()}
-    for metric in iter_calc(list(MEASURES.values()), gains, scored):
+    for metric in iter_calc(list(MEASURES.values()), relevant, scored):
         out[names[str(metric.measure)]][place[metric.query_id]] = metric.value
     return out
 

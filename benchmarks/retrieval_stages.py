@@ -18,7 +18,7 @@ from rag.chunk import ChunkConfig, chunk, embedded_text
 from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.errors import InvalidInput
 from rag.rerank import RerankConfig, load_reranker
-from rag.retrieve import DEPTH, HybridRetriever, RetrieveConfig
+from rag.retrieve import HybridRetriever, RetrieveConfig
 from rag.stages import Reranker
 from rag.store import StoreConfig, open_store
 from rag.types import Hit, Passage, RequestSettings, Vector
@@ -47,7 +47,7 @@ class EvalConfig(BaseModel):
     chunk: ChunkConfig = ChunkConfig()
     retrieve: RetrieveConfig = RetrieveConfig()
     rerank: RerankConfig = RerankConfig()
-    depth: int = Field(DEPTH, ge=CUT, le=DEEPEST, description="Passages asked of each stage before the reranker.")
+    depth: int = Field(50, ge=CUT, le=DEEPEST, description="Passages asked of each stage before the reranker.")
 
     @classmethod
     def load(cls, path: Path) -> "EvalConfig":

@@ -23,7 +23,9 @@ BORROWED = 8
 NAMES = 2
 """Most names of code taken from the last answer."""
 TURN_CHARS = 2_000
-"""Characters of an earlier turn that the language model reads."""
+"""Characters of an earlier turn that are read."""
+WHOLE_CHARS = 300
+"""A longer question says enough by itself."""
 QUERY_CHARS = 500
 """A longer rewriting is not one question."""
 
@@ -31,7 +33,7 @@ ALWAYS = re.compile(r"(what|how) about\b|same\b|in that case\b|why not\b|since w
 """Openings of a question that is nothing without the one before it."""
 OFTEN = re.compile(r"(and|but|or|so|then|also|ok(ay)?|what if)\b", re.I)
 """Openings of one that may be whole all the same, where it says enough."""
-NAME = re.compile(r"`([^`\n]{1,60})`")
+NAME = re.compile(r"`([^`\s]{1,60})`")
 REFERENCE = re.compile(
     r"\b(it|its|they|them|their|theirs|these|those|this|that|such|same|former|latter|else|another|others?|there"
     r"|instead(?! of)|(?:too|again)(?=\W*$))\b",
@@ -97,6 +99,8 @@ def depends(question: str) -> bool:
 
     One word alone cannot, but the name of something in code can.
     """
+    if len(question) > WHOLE_CHARS:
+        return False
     own = salient(question)
     opening = question.lstrip()
     if ALWAYS.match(opening) or (OFTEN.match(opening) and (len(own) < 3 or not VERB.search(question))):
@@ -124,12 +128,12 @@ def subject(messages: Sequence[Message], asked: Sequence[int]) -> Iterator[str]:
     Then what the last answer names in code. A question without a verb asks the whole of the last one anew.
     """
     if not VERB.search(messages[-1].content):
-        yield from (word for word in TOKEN.findall(messages[asked[-1]].content) if terms(word))
+        yield from (word for word in TOKEN.findall(messages[asked[-1]].content[:TURN_CHARS]) if terms(word))
     for n in reversed(asked):
-        yield from salient(messages[n].content)
+        yield from salient(messages[n].content[:TURN_CHARS])
         if not depends(messages[n].content):
             break
-    answers = [message.content for message in messages[asked[-1] :] if message.role == "assistant"]
+    answers = [message.content[:TURN_CHARS] for message in messages[asked[-1] :] if message.role == "assistant"]
     yield from NAME.findall(" ".join(answers))[:NAMES]
 
 

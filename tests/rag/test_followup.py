@@ -126,6 +126,17 @@ def test_a_chain_of_follow_ups_goes_back_to_its_subject() -> None:
     assert "Langfuse" in query
 
 
+def test_a_long_question_says_enough_by_itself() -> None:
+    assert standalone(conversation("How do I trace requests?", "So.", "it " * 10_000)) == "it " * 10_000
+
+
+def test_an_answer_lends_what_it_names_in_code() -> None:
+    query = standalone(
+        conversation("How is it stopped?", "With `make down`, or `downscale_delay_s`.", "And how do I test it?")
+    )
+    assert query == "downscale_delay_s And how do I test it?"
+
+
 def test_a_first_question_comes_back_as_it_is() -> None:
     assert standalone(conversation("and how do I turn it off?")) == "and how do I turn it off?"
     assert standalone((Message("system", "Be brief."), Message("user", "Why?"))) == "Why?"
