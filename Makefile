@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index run up down check test system bench bench-demo-model bench-retrieval eval demo-model lock config-reference
+.PHONY: help install index run up down check test system bench bench-demo-model bench-embedding bench-retrieval eval demo-model lock config-reference
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -25,6 +25,7 @@ $(READY): requirements/cpu.txt pyproject.toml
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@grep -q raglan-env $(BIN)/activate || \
 	  echo 'set -a; . "$$VIRTUAL_ENV/../cluster/local.env"; set +a  # raglan-env' >> $(BIN)/activate
+	@$(BIN)/python -m rag.embed_export
 	@touch $@
 
 RUN := set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
@@ -74,6 +75,9 @@ eval: $(READY) ## Measure retrieval: DATA=<BEIR folder> or SUITE=handbook, OUT=f
 DATA_ROOT ?= ../shared/data/retrieval
 bench-retrieval: $(READY) ## Measure retrieval on every BEIR folder in DATA_ROOT
 	@$(RUN) -m benchmarks.retrieval --profile $(PROFILE) --data-root "$(DATA_ROOT)" $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+bench-embedding: $(READY) ## Speed, memory and parity of the embedding model's backends
+	@$(RUN) -m benchmarks.embedding $(if $(OUT),--out $(OUT))
 
 config-reference: $(READY) ## Write docs/configuration.md from the settings
 	@mkdir -p var; $(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md

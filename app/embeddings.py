@@ -1,5 +1,6 @@
 """POST /v1/embeddings: the retriever's own unit vectors, in OpenAI's shape."""
 
+import asyncio
 import base64
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Field, StrictStr
 from app.context import Context, Here
 from app.errors import UnknownModel
 from app.schema import Closed, ModelId, Shape
+from app.services import Services
 from rag.errors import TooLarge
 from rag.types import Vector
 
@@ -40,10 +42,10 @@ class Embedding(Shape):
 
 
 class EmbeddingUsage(Shape):
-    """OpenAI's clients ask for it; the embedder counts no tokens, so both are 0."""
+    """Tokens of all texts by the model's tokenizer, special ones and those past the model's limit included."""
 
-    prompt_tokens: Literal[0] = 0
-    total_tokens: Literal[0] = 0
+    prompt_tokens: int
+    total_tokens: int
 
 
 class EmbeddingList(Shape):
@@ -52,20 +54,21 @@ class EmbeddingList(Shape):
     object: Literal["list"] = "list"
     data: list[Embedding]
     model: str
-    usage: EmbeddingUsage = EmbeddingUsage()
+    usage: EmbeddingUsage
 
 
 @router.post("/v1/embeddings", summary="Embed texts", response_description="The vectors", response_model=EmbeddingList)
 async def embeddings(body: EmbeddingRequest, context: Here) -> Response:
     """Return each text's unit vector."""
     check(body, context)
-    vectors = await context.attended(vectors_of(body, context), "embed")
+    vectors, tokens = await context.attended(embed_and_count(body.texts(), context.services), "embed")
     encoded = body.encoding_format == "base64"
     data = [
         Embedding(index=n, embedding=base64_of(vector) if encoded else vector.tolist())
         for n, vector in enumerate(vectors)
     ]
-    result = EmbeddingList(data=data, model=body.model)
+    usage = EmbeddingUsage(prompt_tokens=tokens, total_tokens=tokens)
+    result = EmbeddingList(data=data, model=body.model, usage=usage)
     return Response(result.model_dump_json(), 200, media_type="application/json")
 
 
@@ -81,8 +84,10 @@ def check(body: EmbeddingRequest, context: Context) -> None:
             raise TooLarge(f"A text may have {limit} characters.", f"input[{n}]" if body.input != text else "input")
 
 
-async def vectors_of(body: EmbeddingRequest, context: Context) -> Vector:
-    return await context.services.embedder.embed(body.texts())
+async def embed_and_count(texts: list[str], services: Services) -> tuple[Vector, int]:
+    """The texts' vectors and the number of all their tokens."""
+    vectors = await services.embedder.embed(texts)
+    return vectors, await asyncio.to_thread(lambda: sum(map(services.count_tokens, texts)))
 
 
 def base64_of(vector: Vector) -> str:

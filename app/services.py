@@ -81,6 +81,7 @@ class Dependency:
 class Services:
     """Everything `create_app` needs. `stages` binds the roles to one request's trace.
 
+    `count_tokens` counts a text's tokens as the embedding model does; it blocks.
     `read` takes a file's name and content; it blocks, and raises UnsupportedMedia, UnreadableDocument or TooLarge.
     """
 
@@ -90,6 +91,7 @@ class Services:
     stages: Callable[[Trace], Stages]
     embedder: Embedder
     embedding_model: str
+    count_tokens: Callable[[str], int]
     library: Library
     ingestor: Ingestor
     read: Callable[[str, bytes], Document]

@@ -20,15 +20,16 @@ def build(args: dict[str, Any]) -> Application:
     """Wire the graph from a Serve YAML's `args`. Raises pydantic's ValidationError naming the field at fault."""
     settings = Settings.load(args)
     tracing = settings.tracing
+    embed = settings.embed.model_copy(update={"onnx_path": absolute(settings.embed.onnx_path)})
     stages = {
-        "Embedder": serve.deployment(Embedder, name="Embedder").bind(settings.embed, tracing),
+        "Embedder": serve.deployment(Embedder, name="Embedder").bind(embed, tracing),
         "Guard": serve.deployment(Guard, name="Guard").bind(settings.guard, tracing),
         "Retriever": serve.deployment(Retriever, name="Retriever").bind(
             settings.store.model_copy(update={"path": absolute(settings.store.path)}),
             settings.embed.dimensions,
             tracing,
         ),
-        "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, settings.embed, tracing),
+        "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, embed, tracing),
         "Validator": serve.deployment(Validator, name="Validator").bind(settings.validate_, tracing),
     }
     engines = {

@@ -24,6 +24,7 @@ from deployments.handles import (
 from deployments.settings import ROOT, Settings, absolute
 from deployments.tracing import make_tracer
 from guardrails.mask import StreamMasker, mask
+from rag.embed import TokenCounter
 from rag.followup import rewrite
 from rag.ingest import Ingestor
 from rag.prompt import PromptBook, load_templates, token_counter
@@ -96,6 +97,7 @@ class Ingress:
             stages=self.stages,
             embedder=embedder,
             embedding_model=settings.embed.model,
+            count_tokens=TokenCounter(settings.embed),
             library=library,
             ingestor=Ingestor(embedder, library, settings.chunk, settings.embed),
             read=partial(read_file, limits=settings.read),

@@ -118,6 +118,7 @@ async def test_embeddings_both_ways() -> None:
         plain = await client.embeddings.create(model="fake-embedder", input="a b", encoding_format="float")
         raw = await client.embeddings.create(model="fake-embedder", input="a b", encoding_format="base64")
     assert [e.index for e in quiet.data] == [0, 1]
+    assert (quiet.usage.prompt_tokens, quiet.usage.total_tokens) == (3, 3)
     assert quiet.data[0].embedding == pytest.approx(plain.data[0].embedding)
     assert sum(x * x for x in plain.data[0].embedding) == pytest.approx(1)
     packed: Any = raw.data[0].embedding

@@ -89,6 +89,7 @@ def fake_services(config: HttpConfig | None = None, roles: Mapping[str, Any] | N
         stages=lambda trace: stages,
         embedder=stages.embedder,
         embedding_model="fake-embedder",
+        count_tokens=lambda text: len(text.split()),
         library=library,
         ingestor=FakeIngestor(library),
         read=fake_read,
