@@ -18,9 +18,9 @@ from rag.chunk import ChunkConfig, chunk, embedded_text
 from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.errors import InvalidInput
 from rag.rerank import RerankConfig, load_reranker
-from rag.retrieve import HybridRetriever, RetrieveConfig
+from rag.retrieve import HybridRetriever, RetrieveConfig, entries
 from rag.stages import Reranker
-from rag.store import StoreConfig, open_store
+from rag.store import Store, StoreConfig, open_store
 from rag.types import Hit, Passage, RequestSettings, Vector
 
 STAGES = ("sparse", "dense", "fused", "reranked")
@@ -83,9 +83,9 @@ async def run(questions: QuestionSet, config: EvalConfig, cache: Path | None) ->
     with TemporaryDirectory(prefix="raglan-eval-") as folder:
         store = open_store(StoreConfig(path=Path(folder) / "index"), config.embed.dimensions)
         try:
-            retriever = HybridRetriever(store)
-            await write(retriever, passages, vectors)
-            asker = Asker(embedder, retriever, load_reranker(config.rerank, config.embed), config, Run(len(passages)))
+            await write(store, passages, vectors)
+            reranker = load_reranker(config.rerank, config.embed)
+            asker = Asker(embedder, HybridRetriever(store), reranker, config, Run(len(passages)))
             for key in tqdm(
                 [*questions.relevant, *questions.unanswerable], desc="asking", unit=" questions", mininterval=0.5
             ):
@@ -127,16 +127,17 @@ def corpus_vectors(passages: Sequence[Passage], embedder: SentenceEmbedder, cach
     return vectors
 
 
-async def write(retriever: HybridRetriever, passages: Sequence[Passage], vectors: Vector) -> None:
+async def write(store: Store, passages: Sequence[Passage], vectors: Vector) -> None:
     """Store everything, a document never parted between two writes: the second would replace the first."""
     begin = 0
     with tqdm(total=len(passages), desc="indexing", unit=" passages", mininterval=0.5) as progress:
         for n, passage in enumerate(passages, 1):
             last = n == len(passages)
             if last or (n - begin >= BATCH and passage.document_id != passages[n].document_id):
-                await retriever.upsert(passages[begin:n], vectors[begin:n])
+                await store.write(entries(passages[begin:n], vectors[begin:n]), settle=False)
                 progress.update(n - begin)
                 begin = n
+    await store.settle()
 
 
 @dataclass(frozen=True, slots=True)
