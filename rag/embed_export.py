@@ -25,6 +25,7 @@ LOCK_TIMEOUT_S = 120.0
 """Longest wait for another process's export, which takes seconds."""
 LOCK_POLL_S = 0.1
 SAMPLE = (
+    *("", "?", "ok", "a b"),
     "How do I turn it off?",
     "The autoscaler adds a replica when more requests wait than the target allows, and removes it ten minutes later.",
     "def area(radius: float) -> float:\n    return 3.14159 * radius ** 2  # square metres",
@@ -34,7 +35,7 @@ SAMPLE = (
     "pip install --no-deps -r requirements.txt && https://example.org/a/b?c=d#e",
     "In the old town the baker opens at six, the bank at nine, and the museum not at all on Mondays. 🙂",
 )
-"""Texts of many kinds, over which the activations' peaks are taken."""
+"""Texts of many kinds, the shortest included, over which the activations' peaks are taken."""
 
 log = logging.getLogger(__name__)
 
