@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,6 +48,7 @@ class EvalConfig(BaseModel):
     chunk: ChunkConfig = ChunkConfig()
     retrieve: RetrieveConfig = RetrieveConfig()
     rerank: RerankConfig = RerankConfig()
+    store: StoreConfig = StoreConfig()
     depth: int = Field(50, ge=CUT, le=DEEPEST, description="Passages asked of each stage before the reranker.")
 
     @classmethod
@@ -81,11 +83,12 @@ async def run(questions: QuestionSet, config: EvalConfig, cache: Path | None) ->
     passages = cut(questions, config.chunk, embedder)
     vectors = corpus_vectors(passages, embedder, cache)
     with TemporaryDirectory(prefix="raglan-eval-") as folder:
-        store = open_store(StoreConfig(path=Path(folder) / "index"), config.embed.dimensions)
+        place = config.store.model_copy(update={"kind": "edge", "path": Path(folder) / "index"})
+        store = open_store(place, config.embed.dimensions)
         try:
             await write(store, passages, vectors)
             reranker = load_reranker(config.rerank, config.embed)
-            asker = Asker(embedder, HybridRetriever(store), reranker, config, Run(len(passages)))
+            asker = Asker(embedder, HybridRetriever(store), reranker, config, Run(len(passages)), holders(passages))
             for key in tqdm(
                 [*questions.relevant, *questions.unanswerable], desc="asking", unit=" questions", mininterval=0.5
             ):
@@ -142,13 +145,14 @@ async def write(store: Store, passages: Sequence[Passage], vectors: Vector) -> N
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Asks one question at a time and writes what it finds into `run`."""
+    """Asks one question at a time and writes what it finds into `run`; `holders` are the documents of each text."""
 
     embedder: SentenceEmbedder
     retriever: HybridRetriever
     reranker: Reranker
     config: EvalConfig
     run: Run
+    holders: dict[str, list[str]]
 
     async def ask(self, key: str, question: str, ranking: bool) -> None:
         """Whether the floor refuses the question, and with `ranking` what each stage finds."""
@@ -162,14 +166,14 @@ class Asker:
         for stage, weight in (("sparse", 0.0), ("dense", 1.0)):
             chosen = replace(settings, dense_weight=weight)
             hits = await self._timed(stage, self._search(question, vector, chosen, stage))
-            self.run.ranked[stage][key] = documents(hits)
+            self.run.ranked[stage][key] = self._documents(hits)
         fused = await self._timed("fused", self._search(question, vector, settings))
-        self.run.ranked["fused"][key] = documents(fused)
+        self.run.ranked["fused"][key] = self._documents(fused)
         looked = fused[: asked.candidates]
         chosen = replace(settings, top_k=len(looked))
         best = await self._timed("reranked", self.reranker.rerank(question, looked, chosen))
         self.run.ms["reranked"][-1] += self.run.ms["fused"][-1]
-        self.run.ranked["reranked"][key] = documents([*best, *fused[len(looked) :]])
+        self.run.ranked["reranked"][key] = self._documents([*best, *fused[len(looked) :]])
 
     async def _search(
         self, question: str, vector: Vector, settings: RequestSettings, side: str | None = None
@@ -178,7 +182,7 @@ class Asker:
         while True:
             hits = await self.retriever.retrieve(question, vector, settings)
             found = [hit for hit in hits if side is None or getattr(hit, side) is not None]
-            enough = len(documents(found)) >= CUT or len(hits) < settings.candidates
+            enough = len(self._documents(found)) >= CUT or len(hits) < settings.candidates
             if enough or settings.candidates >= DEEPEST:
                 return found
             settings = replace(settings, candidates=settings.candidates * 2)
@@ -189,7 +193,15 @@ class Asker:
         self.run.ms[stage].append((time.perf_counter() - begin) * 1e3)
         return result
 
+    def _documents(self, hits: Sequence[Hit]) -> list[str]:
+        """The first CUT documents, each where its best passage stands; a text that several hold stands for them all."""
+        found = (name for h in hits for name in (h.passage.document_id, *self.holders[h.passage.text]))
+        return list(dict.fromkeys(found))[:CUT]
 
-def documents(hits: Sequence[Hit]) -> list[str]:
-    """The first CUT documents, each where its best passage stands."""
-    return list(dict.fromkeys(hit.passage.document_id for hit in hits))[:CUT]
+
+def holders(passages: Sequence[Passage]) -> dict[str, list[str]]:
+    """The documents that hold each passage's text: a search gives equal texts only once."""
+    out: dict[str, list[str]] = defaultdict(list)
+    for passage in passages:
+        out[passage.text].append(passage.document_id)
+    return out
