@@ -43,7 +43,7 @@ def load(choice: str, threads: int) -> SentenceEmbedder:
 
 def measure(choice: str, threads: int, rounds: int, texts: Sequence[str]) -> tuple[dict[str, float], Vector]:
     """The figures of one choice, in this process; a passage is as many one-token words as fill `WIDTH`."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     begin = time.perf_counter()
     embedder = load(choice, 1)
