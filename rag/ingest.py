@@ -1,13 +1,15 @@
-"""Documents into the library: chunk, embed, write. `python -m rag.ingest SRC...` does it for folders of files.
+"""Uploaded documents into the library: chunk, embed, write. `python -m rag.ingest SRC...` does it for folders.
 
 Plain async Python: it knows the roles, not where they run.
 """
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from rag.carry import ORIGIN, UPLOADED
 from rag.chunk import ChunkConfig, chunk, embedded_text
 from rag.embed import EmbedConfig, TokenCounter
 from rag.errors import UnreadableDocument
@@ -32,6 +34,7 @@ class Ingestor:
     async def add(self, documents: Sequence[Document]) -> list[DocumentInfo]:
         """Store `documents`, each replacing the one of its id; searchable and durable on return, or none is stored.
 
+        Their passages carry the mark of an upload: they move on when another index version is promoted.
         Raises UnreadableDocument, naming the document's place, when one has no text.
         """
         groups = await asyncio.to_thread(self._chunk, documents)
@@ -48,7 +51,8 @@ class Ingestor:
     def _chunk(self, documents: Sequence[Document]) -> list[list[Passage]]:
         limit = min(self._config.max_tokens, self._count_tokens.max_tokens)
         config = self._config.model_copy(update={"max_tokens": limit})
-        groups = [chunk(document, config, self._count_tokens) for document in documents]
+        marked = (replace(d, metadata={**d.metadata, ORIGIN: UPLOADED}) for d in documents)
+        groups = [chunk(document, config, self._count_tokens) for document in marked]
         for n, group in enumerate(groups):
             if not group:
                 raise UnreadableDocument("the document holds no text", f"documents[{n}].text")

@@ -1,181 +1,135 @@
-"""The command line of `python -m rag.ingest SRC... --index var/index`: a second run only does what changed.
+"""The command line of `python -m rag.ingest SRC... --collection NAME`: a new index version, if anything has changed.
 
-Imports what is heavy only once there is something to do: an up-to-date index is recognised in under a second.
+Imports what is heavy only once there is something to do: an up-to-date index is recognised within seconds.
 """
 
 import argparse
 import asyncio
+import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from pydantic import SecretStr
-from tqdm import tqdm
 
 from rag.chunk import ChunkConfig
+from rag.collection import Collection, state_folder
 from rag.embed import EmbedConfig
 from rag.errors import InvalidInput, RaglanError
-from rag.manifest import digest, load_manifest, save_manifest
-from rag.read import READERS, ReadConfig, read_file
-from rag.types import Document
+from rag.ingest_scan import CONFLICT, Origin, Scan, gone_keys, scan
+from rag.manifest import Manifest, Unreadable, write_atomically
+from rag.read import READERS, ReadConfig
 
-if TYPE_CHECKING:
-    from rag.store import StoreConfig
-
-FORMAT = b"1"
-"""Changes when the passages of an unchanged file do; then every file counts as changed."""
-BATCH = 16
-"""Documents written at a time: what a killed run has to do again."""
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A source file; `id` names its document: the path from the source on, `hash` what its passages depend on."""
-
-    path: Path
-    id: str
-    hash: str
-
-
-class Job:
-    """One run: `hashes` is the manifest, kept on disk as the work goes on; `failed` counts unreadable files."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args = args
-        self.embed = EmbedConfig(model=args.model, dimensions=args.dimensions)
-        self.path = args.index / "manifest.json"
-        self.hashes = load_manifest(self.path)
-        self.failed = 0
-
-    def settings(self) -> bytes:
-        """All but its content that a document's passages depend on."""
-        args = self.args
-        chosen = [args.url_prefix, args.tenant, args.qdrant_url, args.collection]
-        return repr([chosen, self.embed.model, ChunkConfig()]).encode() + FORMAT
-
-    def files(self) -> list[File]:
-        """The sources' files. Raises InvalidInput when two would have the same id."""
-        settings = self.settings()
-        found: dict[str, File] = {}
-        for path, name in (pair for source in self.args.sources for pair in walk(source)):
-            if name in found:
-                raise InvalidInput(f"{path} and {found[name].path} would both be the document {name}", "sources")
-            found[name] = File(path, name, digest(settings, path.read_bytes()))
-        return list(found.values())
-
-    def vanished(self, files: Iterable[File]) -> list[str]:
-        """Documents of these sources that have no file any more."""
-        present = {file.id for file in files}
-        roots = tuple(f"{source.resolve().name}/" for source in self.args.sources)
-        return [name for name in self.hashes if name.startswith(roots) and name not in present]
-
-    def read(self, files: Iterable[File]) -> Iterator[tuple[File, Document]]:
-        """The files that can be read, as documents; the others are reported on standard error."""
-        for file in files:
-            try:
-                document = read_file(file.id, file.path.read_bytes(), ReadConfig())
-            except (RaglanError, OSError) as error:
-                self.failed += 1
-                tqdm.write(f"{file.path}: {error}", file=sys.stderr)
-                continue
-            yield file, replace(document, url=f"{self.args.url_prefix}{file.id}", tenant=self.args.tenant)
-
-    async def write(self, changed: Sequence[File], vanished: Sequence[str]) -> None:
-        """Bring the index up to date, and the manifest with it batch by batch."""
-        from rag.embed import SentenceEmbedder
-        from rag.ingest import Ingestor
-        from rag.retrieve import HybridRetriever
-        from rag.store import open_store
-
-        store = open_store(store_config(self.args), self.embed.dimensions)
-        try:
-            library = HybridRetriever(store)
-            for name in vanished:
-                await library.delete(name, self.args.tenant)
-                del self.hashes[name]
-            save_manifest(self.path, self.hashes)
-            embedder = SentenceEmbedder(self.embed)
-            ingestor = Ingestor(embedder, library, ChunkConfig(), self.embed)
-            with tqdm(total=len(changed), unit=" documents", desc="indexing", mininterval=0.5) as progress:
-                for batch in batches(self.read(changed)):
-                    await asyncio.to_thread(embedder.load)
-                    await ingestor.add([document for _, document in batch])
-                    self.hashes |= {file.id: file.hash for file, _ in batch}
-                    save_manifest(self.path, self.hashes)
-                    progress.update(len(batch))
-        finally:
-            await store.close()
+KEPT = 3
+"""Versions kept at least."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line. Exit status: 1 when a file could not be read, 2 when nothing could be done."""
+    """Run the command line. Exit status: 1 when a document could not be read, 2 when nothing could be done."""
     args = parser().parse_args(argv)
-    args.index.mkdir(parents=True, exist_ok=True)
-    job = Job(args)
+    collection = Collection(state_folder(args.index, args.qdrant_url), args.collection)
     try:
-        files = job.files()
-        changed = [file for file in files if job.hashes.get(file.id) != file.hash]
-        vanished = job.vanished(files)
-        if not changed and not vanished:
-            print(f"index is up to date: {len(files)} documents in {args.index}")
-            return 0
-        asyncio.run(job.write(changed, vanished))
+        with collection.job(args.wait):
+            return run(args, collection)
     except RaglanError as error:
         print(f"rag.ingest: {error}", file=sys.stderr)
-        return 2
-    done = len(changed) - job.failed
-    print(f"{done} documents indexed, {len(vanished)} removed, {len(files) - len(changed)} unchanged in {args.index}")
-    if job.failed:
-        print(f"{job.failed} could not be read: the reasons stand above", file=sys.stderr)
-    return 1 if job.failed else 0
+    except OSError as error:
+        where = error.filename or args.index
+        print(f"rag.ingest: {error.strerror or error} ({where}); what serves is untouched", file=sys.stderr)
+    return 2
+
+
+def run(args: argparse.Namespace, collection: Collection) -> int:
+    """The job itself, with the collection's lock held."""
+    embed = EmbedConfig(model=args.model, dimensions=args.dimensions)
+    origin = Origin("", args.tenant, tuple(args.group), tuple(args.tag), args.url_prefix)
+    settings = json.dumps([embed.model, embed.dimensions, ChunkConfig().model_dump()])
+    found = scan(args.sources, origin, settings, ReadConfig())
+    parent = collection.manifest(collection.current()) if not args.rebuild else None
+    if parent and parent.items:
+        check_embedder(parent, embed)
+    wanted, failed = merged(parent, found)
+    if parent and unchanged(parent, wanted, failed):
+        print(f"index is up to date: {parent.documents} documents in {collection.root}")
+        return report(args, collection, parent)
+    for key in [key for key, one in failed.items() if one.reason.startswith(CONFLICT) and key in found.items]:
+        wanted[key] = failed.pop(key).hash
+    from rag.ingest_job import Job
+
+    job = Job(collection, args, embed, found)
+    manifest = asyncio.run(job.run(wanted, failed, parent))
+    removed = len(set(parent.items) - set(wanted)) if parent else 0
+    state = "not promoted" if args.no_promote else "serving"
+    print(
+        f"{job.done} documents indexed, {removed} removed, {len(wanted) - job.done} unchanged, "
+        f"{manifest.duplicates} repeated passages left out: version {manifest.version} ({state}) in {collection.root}"
+    )
+    return report(args, collection, manifest)
+
+
+def check_embedder(parent: Manifest, embed: EmbedConfig) -> None:
+    """Raise InvalidInput when the collection was built by another embedder."""
+    built = (parent.embed.get("model"), parent.embed.get("dimensions"))
+    if built != (embed.model, embed.dimensions):
+        raise InvalidInput(
+            f"the collection {parent.collection} was built by the embedder {built[0]} of {built[1]} dimensions, and "
+            f"this run uses {embed.model} of {embed.dimensions}: run it with --rebuild and all sources, or name "
+            "another collection",
+            "model",
+        )
+
+
+def merged(parent: Manifest | None, found: Scan) -> tuple[dict[str, str], dict[str, Unreadable]]:
+    """What the next version holds and what cannot be read: of other sources as before, of these as it was found.
+
+    An item that could not be read is not tried again until it changes.
+    """
+    wanted, failed = found.hashes(), dict(found.unreadable)
+    if parent is None:
+        return wanted, failed
+    mine = gone_keys({**parent.items, **parent.unreadable}, found.sources)
+    kept = {key: hash_ for key, hash_ in parent.items.items() if key not in mine}
+    for key, known in parent.unreadable.items():
+        if key not in mine or wanted.get(key) == known.hash:
+            failed[key] = known
+            wanted.pop(key, None)
+    return kept | wanted, failed
+
+
+def unchanged(parent: Manifest, wanted: dict[str, str], failed: dict[str, Unreadable]) -> bool:
+    return dict(parent.items) == wanted and dict(parent.unreadable) == failed
+
+
+def report(args: argparse.Namespace, collection: Collection, manifest: Manifest) -> int:
+    """Write the report of what could not be read, and say so; return the exit status."""
+    path = args.report or collection.folder(manifest.version) / "report.json"
+    unreadable = [{"document": key, "reason": one.reason} for key, one in sorted(manifest.unreadable.items())]
+    content = {"version": manifest.version, "documents": manifest.documents, "unreadable": unreadable}
+    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False))
+    for one in unreadable:
+        print(f"{one['document']}: {one['reason']}", file=sys.stderr)
+    if unreadable:
+        print(f"{len(unreadable)} documents could not be read: the reasons stand above and in {path}", file=sys.stderr)
+    return 1 if unreadable else 0
 
 
 def parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(prog="python -m rag.ingest", description="Build or update the index from files.")
-    out.add_argument("sources", nargs="+", type=Path, metavar="SRC", help=f"file, or folder of {' '.join(READERS)}")
-    out.add_argument("--index", type=Path, default=Path("var/index"), help="folder of the index and its manifest")
-    out.add_argument("--url-prefix", default="", help="put before each document's id, it gives its URL")
-    out.add_argument("--tenant", default="default", help="whose documents these are")
-    out.add_argument("--model", default=EmbedConfig().model, help="the embedder, as in the configuration's embed.model")
-    out.add_argument("--dimensions", type=int, default=EmbedConfig().dimensions, help="length of its vectors")
-    out.add_argument("--qdrant-url", default="", help="write to this Qdrant server instead of the folder")
-    out.add_argument("--collection", default="raglan", help="collection on the Qdrant server")
-    out.add_argument("--api-key-file", type=Path, help="file that holds the Qdrant server's key")
+    out = argparse.ArgumentParser(prog="python -m rag.ingest", description="Build or update an index from files.")
+    add = out.add_argument
+    add("sources", nargs="+", type=Path, metavar="SRC", help=f"file, or folder of {' '.join(READERS)}")
+    add("--collection", default="raglan", help="name of the collection")
+    add("--index", type=Path, default=Path("var/index"), help="folder of all collections")
+    add("--tenant", default="default", help="whose documents these are")
+    add("--group", action="append", default=[], help="a group that may read them; repeatable; none: the whole tenant")
+    add("--tag", action="append", default=[], help="a tag that searches can filter by; repeatable")
+    add("--url-prefix", default="", help="put before each document's id, it gives its URL")
+    add("--no-promote", action="store_true", help="build the new version, but let the old one serve on")
+    add("--rebuild", action="store_true", help="use nothing again, and keep no documents of other sources")
+    add("--wait", action="store_true", help="wait for another job on the collection instead of giving up")
+    add("--report", type=Path, help="where to write what could not be read; default: beside the manifest")
+    add("--keep", type=int, default=KEPT, help="versions to keep; the serving and the previous one always stay")
+    add("--ray", choices=("auto", "always", "never"), default="auto", help="a Ray Data job; auto: for many documents")
+    add("--ray-address", default="local", help="the Ray cluster, or 'local' to start one for the job")
+    add("--model", default=EmbedConfig().model, help="the embedder, as in the configuration's embed.model")
+    add("--dimensions", type=int, default=EmbedConfig().dimensions, help="length of its vectors")
+    add("--qdrant-url", default="", help="write to this Qdrant server instead of the embedded store")
+    add("--api-key-file", type=Path, help="file that holds the Qdrant server's key")
     return out
-
-
-def store_config(args: argparse.Namespace) -> "StoreConfig":
-    from rag.store import StoreConfig
-
-    if not args.qdrant_url:
-        return StoreConfig(kind="edge", path=args.index)
-    key = SecretStr(args.api_key_file.read_text().strip()) if args.api_key_file else None
-    return StoreConfig(kind="server", url=args.qdrant_url, collection=args.collection, api_key=key)
-
-
-def walk(source: Path) -> Iterator[tuple[Path, str]]:
-    """The files of a source with their ids, in order: a file itself, or a folder's readable ones but the hidden."""
-    root = source.resolve()
-    if root.is_file():
-        yield source, root.name
-        return
-    if not root.is_dir():
-        raise InvalidInput(f"there is no file or folder {source}", "sources")
-    for path in sorted(root.rglob("*")):
-        inner = path.relative_to(root)
-        if path.suffix.lower() in READERS and path.is_file() and not any(p.startswith(".") for p in inner.parts):
-            yield path, f"{root.name}/{inner.as_posix()}"
-
-
-def batches(documents: Iterable[tuple[File, Document]]) -> Iterator[list[tuple[File, Document]]]:
-    """Up to BATCH at a time."""
-    batch: list[tuple[File, Document]] = []
-    for pair in documents:
-        batch.append(pair)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -1,28 +1,72 @@
-"""What an index was built from: a hash of every source file, so that the next run only does what changed."""
+"""What an index version was built from: sources, a hash of every item, settings, counts and the code that did it."""
 
 import hashlib
-import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+NAME = "manifest.json"
 
 
-def load_manifest(path: Path) -> dict[str, str]:
-    """The hashes by document id; none where the file is missing or damaged: then everything counts as changed."""
+class Unreadable(BaseModel):
+    """An item that gave no passages, and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hash: str
+    reason: str
+
+
+class Manifest(BaseModel):
+    """A version's record; `items` and `unreadable` are by the item's key: the path from its source's name on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: str
+    created: str
+    parent: str = ""
+    collection: str
+    sources: Mapping[str, Mapping[str, Any]] = {}
+    items: Mapping[str, str] = {}
+    unreadable: Mapping[str, Unreadable] = {}
+    documents: int = 0
+    passages: int = 0
+    duplicates: int = 0
+    chunk: Mapping[str, Any] = {}
+    embed: Mapping[str, Any] = {}
+    engine: Mapping[str, Any] = {}
+    code: Mapping[str, str] = {}
+
+
+def load_manifest(folder: Path) -> Manifest | None:
+    """The manifest in a version's folder; None where it is missing or damaged: then everything counts as changed."""
     try:
-        found = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+        return Manifest.model_validate_json((folder / NAME).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
-def save_manifest(path: Path, hashes: dict[str, str]) -> None:
-    """Write the file at once or not at all."""
-    part = path.with_suffix(".part")
+def save_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the file at once or not at all: a version with a manifest is whole."""
+    write_atomically(folder / NAME, manifest.model_dump_json(indent=1))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file by one that is on disk whole, and so is its name."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
     with part.open("w") as file:
-        json.dump(hashes, file, indent=0, sort_keys=True)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def digest(*parts: bytes) -> str:

@@ -1,8 +1,16 @@
-"""The bundled embedder, loaded once for all unit tests that need real vectors."""
+"""The bundled embedder, loaded once for all unit tests that need real vectors; a fake one for the ingest job."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from rag.collection import Collection
 from rag.embed import EmbedConfig, SentenceEmbedder
+from rag.fakes import FakeEmbedder
+from rag.store import Entry, StoreConfig, open_store
+from rag.types import Vector
 
 
 @pytest.fixture(scope="session")
@@ -10,3 +18,40 @@ def embedder() -> SentenceEmbedder:
     embedder = SentenceEmbedder(EmbedConfig(threads=1))
     embedder.load()
     return embedder
+
+
+class CountingEmbedder:
+    """Stands in for the model in the ingest job's tests; counts the texts it embeds."""
+
+    texts = 0
+
+    def __init__(self, config: object) -> None:
+        pass
+
+    def load(self) -> None:
+        """There are no weights."""
+
+    def encode(self, texts: Sequence[str]) -> Vector:
+        type(self).texts += len(texts)
+        return asyncio.run(FakeEmbedder().embed(texts))
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> type[CountingEmbedder]:
+    monkeypatch.setattr("rag.ingest_job.SentenceEmbedder", CountingEmbedder)
+    monkeypatch.setattr(CountingEmbedder, "texts", 0)
+    return CountingEmbedder
+
+
+def stored(index: Path, collection: str = "raglan") -> list[Entry]:
+    """Everything in the serving version of a collection of 64-dimensional vectors."""
+
+    async def export() -> list[Entry]:
+        found = Collection(index, collection)
+        store = open_store(StoreConfig(path=found.engine(found.current())), 64)
+        try:
+            return [entry async for page in store.export() for entry in page]
+        finally:
+            await store.close()
+
+    return asyncio.run(export())

@@ -1,0 +1,72 @@
+"""Near-identical passages: signatures of their words, and which passages the others are said by."""
+
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from datasketch import MinHash, MinHashLSH
+
+from rag.manifest import digest
+
+PERMUTATIONS = 64
+SHINGLE = 3
+"""Words in one shingle."""
+THRESHOLD = 0.9
+"""Share of shingles that two passages have in common to count as one."""
+SCHEME = "affine32"
+WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """`same` is equal for texts that differ in blanks only; `near` estimates how many shingles two texts share."""
+
+    same: bytes
+    near: bytes
+
+
+def signature(text: str) -> Signature:
+    """The signature of a passage's text. Texts with other numbers in them are never near: a figure is what one asks."""
+    words = WORD.findall(text.lower())
+    shingles = {" ".join(words[n : n + SHINGLE]).encode() for n in range(max(len(words) - SHINGLE + 1, 1))}
+    minhash = MinHash(PERMUTATIONS, permutations=permutations(), scheme=SCHEME)
+    minhash.update_batch(sorted(shingles))
+    numbers = " ".join(word for word in words if any(map(str.isdigit, word)))
+    same = bytes.fromhex(digest(" ".join(text.split()).encode()))[:16]
+    return Signature(same, bytes.fromhex(digest(numbers.encode()))[:8] + minhash.hashvalues.astype("<u4").tobytes())
+
+
+@cache
+def permutations() -> Any:
+    """The hash functions, made once."""
+    return MinHash(PERMUTATIONS, scheme=SCHEME).permutations
+
+
+class Duplicates:
+    """Finds, for one passage after another, the earlier one that says the same to the same readers."""
+
+    def __init__(self) -> None:
+        self._same: dict[tuple[Hashable, bytes], int] = {}
+        self._near: dict[Hashable, MinHashLSH] = defaultdict(lambda: MinHashLSH(THRESHOLD, PERMUTATIONS))
+        self._values: dict[int, np.ndarray[Any, Any]] = {}
+
+    def earlier(self, number: int, readers: Hashable, found: Signature) -> int | None:
+        """The number of the earlier passage with the same `readers` that this one repeats; else remember this one."""
+        known = self._same.get((readers, found.same))
+        if known is not None:
+            return known
+        scope = (readers, found.near[:8])
+        values = np.frombuffer(found.near[8:], "<u4")
+        minhash = MinHash(PERMUTATIONS, permutations=permutations(), scheme=SCHEME, hashvalues=values)
+        candidates: Sequence[int] = sorted(self._near[scope].query(minhash))
+        for other in candidates:
+            if float((self._values[other] == values).mean()) >= THRESHOLD:
+                return other
+        self._same[readers, found.same] = number
+        self._near[scope].insert(number, minhash)
+        self._values[number] = values
+        return None

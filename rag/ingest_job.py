@@ -1,0 +1,177 @@
+"""One run of the ingest job that has something to do: rows, engine, manifest, switch, in this order."""
+
+import argparse
+import asyncio
+import subprocess
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from rag import parts
+from rag.chunk import ChunkConfig
+from rag.collection import Collection
+from rag.embed import EmbedConfig, SentenceEmbedder
+from rag.errors import RaglanError
+from rag.ingest_build import DiskFull, Plan, check_room, is_full, load, plan
+from rag.ingest_rows import Prepared, Preparer, RowConfig, embedded
+from rag.ingest_scan import Item, Scan
+from rag.manifest import Manifest, Unreadable
+from rag.read import ReadConfig
+from rag.versions import make_engine
+
+BATCH = 256
+"""Passages embedded together: sorted by length, they are padded the less the more they are."""
+RAY_FROM_BYTES = 4_000_000
+"""Size of what has changed, from which on starting Ray costs less than it can gain: a minute's work for two cores."""
+
+
+class EngineFailed(RaglanError):
+    """The embedded engine could not write; it has no exceptions of its own. What serves is untouched."""
+
+
+class Job:
+    """Builds a version of `collection`. `done` counts the items that were read for it."""
+
+    def __init__(self, collection: Collection, args: argparse.Namespace, embed: EmbedConfig, found: Scan) -> None:
+        self.collection = collection
+        self.args = args
+        self.found = found
+        self.config = RowConfig(ReadConfig(), ChunkConfig(), embed)
+        self.engine = make_engine(collection, embed.dimensions, args.qdrant_url, args.api_key_file)
+        self.done = 0
+
+    async def run(self, wanted: dict[str, str], failed: dict[str, Unreadable], parent: Manifest | None) -> Manifest:
+        """Return the finished version's manifest; what turns out to be unreadable moves from `wanted` to `failed`.
+
+        Raises DiskFull, and what the store raises. The serving version is untouched then, and the next run uses again
+        what this one has embedded.
+        """
+        version = self.collection.start()
+        try:
+            await asyncio.to_thread(self.rows, version, wanted, failed)
+            planned = await asyncio.to_thread(plan, self.collection.folder(version), wanted)
+            failed |= {key: Unreadable(hash=wanted.pop(key), reason=why) for key, why in planned.conflicts.items()}
+            await self.fill(version, planned)
+            manifest = self.manifest(version, wanted, failed, planned, parent)
+            self.collection.finish(manifest)
+            await self.engine.finish(version)
+            if not self.args.no_promote:
+                await self.engine.promote(version)
+            for old in (*self.collection.prunable(self.args.keep), *self.collection.unfinished()):
+                await self.engine.remove(old)
+            return manifest
+        except OSError as error:
+            if is_full(error):
+                raise DiskFull(f"the disk is full: {error.strerror}; what serves is untouched", "index") from error
+            raise
+        finally:
+            await self.engine.close()
+
+    def rows(self, version: str, wanted: dict[str, str], failed: dict[str, Unreadable]) -> None:
+        """Gather the version's Parquet parts: of older versions and killed jobs what fits, and what is new."""
+        folder = self.collection.folder(version)
+        dimensions = self.config.embed.dimensions
+        others = [] if self.args.rebuild else self.others(version)
+        have = parts.reuse(others, folder / "passages", set(wanted.items()), dimensions)
+        todo = [self.found.items[key] for key, hash_ in wanted.items() if (key, hash_) not in have]
+        writer = parts.PartWriter(folder / "passages", dimensions)
+        with tqdm(total=len(todo), unit=" documents", desc="indexing", mininterval=0.5) as progress:
+            for prepared, rows in self.embedded(todo):
+                writer.add(rows)
+                for one in prepared:
+                    if one.reason:
+                        failed[one.item.key] = Unreadable(hash=wanted.pop(one.item.key), reason=one.reason)
+                        tqdm.write(f"{one.item.path}: {one.reason}")
+                    else:
+                        self.done += 1
+                progress.update(len(prepared))
+        writer.flush()
+
+    def others(self, version: str) -> list[Path]:
+        """Folders whose parts may be used again: the serving version's, then the newest first."""
+        names = {*self.collection.versions(), *self.collection.unfinished()} - {version}
+        serving = self.collection.current()
+        return [self.collection.folder(name) for name in sorted(names, key=lambda n: (n == serving, n), reverse=True)]
+
+    def embedded(self, todo: list[Item]) -> Iterator[tuple[list[Prepared], list[dict[str, Any]]]]:
+        """The items by batches, with their rows: in this process, or by Ray Data where they are many."""
+        if not todo:
+            return
+        large = sum(item.size for item in todo) >= RAY_FROM_BYTES
+        if self.args.ray == "always" or (self.args.ray == "auto" and large):
+            from rag.ingest_ray import embedded_by_ray
+
+            yield from embedded_by_ray(todo, self.config, self.args.ray_address)
+            return
+        embedder = SentenceEmbedder(self.config.embed)
+        embedder.load()
+        for batch in batches(map(Preparer(self.config), todo)):
+            yield batch, embedded(batch, embedder)
+
+    async def fill(self, version: str, planned: Plan) -> None:
+        """Load the engine and close it."""
+        if not self.args.qdrant_url:
+            check_room(self.collection.folder(version), planned.passages, self.config.embed.dimensions)
+        try:
+            store = await self.engine.open(version)
+            try:
+                await load(planned, store)
+            finally:
+                await self.engine.release(store)
+        except Exception as error:
+            if type(error) is not Exception:
+                raise
+            raise EngineFailed(f"the engine cannot write: {error}; what serves is untouched", "index") from error
+
+    def manifest(
+        self,
+        version: str,
+        wanted: dict[str, str],
+        failed: dict[str, Unreadable],
+        planned: Plan,
+        parent: Manifest | None,
+    ) -> Manifest:
+        return Manifest(
+            version=version,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            parent=parent.version if parent else "",
+            collection=self.collection.name,
+            sources={**(parent.sources if parent else {}), **self.found.sources},
+            items=wanted,
+            unreadable=failed,
+            documents=planned.documents,
+            passages=planned.passages,
+            duplicates=planned.duplicates,
+            chunk=self.config.chunk.model_dump(mode="json"),
+            embed=self.config.embed.model_dump(mode="json"),
+            engine=self.engine.settings(),
+            code=code_version(),
+        )
+
+
+def batches(prepared: Iterable[Prepared]) -> Iterator[list[Prepared]]:
+    """Items together that have BATCH passages or more."""
+    batch: list[Prepared] = []
+    for one in prepared:
+        batch.append(one)
+        if sum(len(other.rows) for other in batch) >= BATCH or len(batch) >= BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def code_version() -> dict[str, str]:
+    """The project's version, and its git commit where it runs from a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        asked = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {"version": metadata.version("raglan")}
+    return {"version": metadata.version("raglan"), "commit": asked.stdout.strip()}

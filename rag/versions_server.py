@@ -1,0 +1,100 @@
+"""Index versions on a Qdrant server: the collection NAME@<version>, and the alias NAME, switched by one operation.
+
+The alias NAME@<version>.whole marks a finished version. Manifests and Parquet parts stay with the job, in a folder.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from qdrant_client import AsyncQdrantClient, models
+
+from rag.carry import carry
+from rag.collection import Collection
+from rag.errors import NotFound
+from rag.store import Store, StoreConfig
+from rag.store_qdrant import QdrantStore, connect, reaching
+
+WHOLE = ".whole"
+
+
+def connected(url: str, key: Path | None) -> AsyncQdrantClient:
+    """A client of the server at `url`, with the key in the file `key`."""
+    secret = SecretStr(key.read_text().strip()) if key else None
+    return connect(StoreConfig(kind="server", url=url, api_key=secret, timeout_s=600))
+
+
+class ServerEngine:
+    """The versions of `collection` on a server. Every call raises StageUnavailable while it cannot be reached."""
+
+    def __init__(self, client: AsyncQdrantClient, collection: Collection, dimensions: int) -> None:
+        self._client = client
+        self._collection = collection
+        self._name = collection.name
+        self._dimensions = dimensions
+
+    async def open(self, version: str) -> Store:
+        return QdrantStore(self._client, f"{self._name}@{version}", self._dimensions)
+
+    async def release(self, store: Store) -> None:
+        """Stores share the engine's connection."""
+
+    async def versions(self) -> list[str]:
+        prefix = f"{self._name}@"
+        names = (await self._aliases()).items()
+        return sorted(name[len(prefix) : -len(WHOLE)] for name, _ in names if name.startswith(prefix))
+
+    async def current(self) -> str:
+        return (await self._aliases()).get(self._name, "").removeprefix(f"{self._name}@")
+
+    async def finish(self, version: str) -> None:
+        async with reaching():
+            await self._client.update_collection_aliases([self._alias(f"{self._name}@{version}{WHOLE}", version)])
+
+    async def promote(self, version: str) -> None:
+        """Uploads are carried over before the switch, and once more after it: those that came in between.
+
+        A collection of the plain name, which is no alias, gives way: for a moment there is none then.
+        """
+        if version not in await self.versions():
+            raise NotFound(f"there is no version {version} of {self._name} on the server", "version")
+        serving = await self.current()
+        new = await self.open(version)
+        async with reaching():
+            plain = not serving and await self._client.collection_exists(self._name)
+            old = await self.open(serving) if serving else QdrantStore(self._client, self._name, self._dimensions)
+            if serving != version and (serving or plain):
+                await carry(old, new)
+            if plain:
+                await self._client.delete_collection(self._name)
+            alias = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=self._name))
+            await self._client.update_collection_aliases(
+                [*([alias] if serving else []), self._alias(self._name, version)]
+            )
+            if serving and serving != version:
+                await carry(old, new)
+        if version in self._collection.versions():
+            self._collection.promote(version)
+
+    async def remove(self, version: str) -> None:
+        async with reaching():
+            await self._client.delete_collection(f"{self._name}@{version}")
+        self._collection.remove(version)
+
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "server"}
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _aliases(self) -> dict[str, str]:
+        """Collections by their aliases, of this name only."""
+        async with reaching():
+            found = (await self._client.get_aliases()).aliases
+        mine = (alias for alias in found if alias.alias_name.partition("@")[0] == self._name)
+        return {alias.alias_name: alias.collection_name for alias in mine}
+
+    def _alias(self, alias: str, version: str) -> models.CreateAliasOperation:
+        return models.CreateAliasOperation(
+            create_alias=models.CreateAlias(collection_name=f"{self._name}@{version}", alias_name=alias)
+        )
