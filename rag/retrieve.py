@@ -1,15 +1,19 @@
 """Hybrid search, dense and BM25 fused by their standardised scores, and the upkeep of what is searched."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.chunk import embedded_text
+from rag.payload import point_id
+from rag.scope import Scope
 from rag.sparse import document_vector, query_vector, terms
-from rag.store import Entry, Scored, Store
+from rag.store import Entry, Groups, Scored, Store
 from rag.types import DocumentInfo, Hit, Passage, RequestSettings, Vector
 
 DEPTH = 50
@@ -24,6 +28,9 @@ class RetrieveConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     candidates: int = Field(20, ge=1, le=200, description="Passages given to the reranker.")
+    per_document: int = Field(
+        8, ge=0, le=200, description="Most candidates from one document; 0: as many as there are."
+    )
     top_k: int = Field(4, ge=1, le=50, description="Passages that the answer may rest on.")
     dense_weight: float = Field(
         0.5, ge=0, le=1, description="Share of the dense side in the fused score; the rest is BM25's."
@@ -60,21 +67,44 @@ class HybridRetriever:
     async def retrieve(self, question: str, vector: Vector, settings: RequestSettings) -> list[Hit]:
         """Return at most `settings.candidates` hits, best first; none when all are under `settings.min_score`."""
         depth = max(DEPTH, settings.candidates)
-        dense, sparse = await self._store.search(vector, query_vector(question), depth, settings.tenant)
-        hits = fuse(dense, sparse, settings.dense_weight)[: settings.candidates]
+        scope = Scope(settings.tenant, settings.groups, settings.filter)
+        dense, sparse = await self._store.search(vector, query_vector(question), depth, scope)
+        hits = await self._distinct(fuse(dense, sparse, settings.dense_weight), settings)
         return hits if relevant(question, hits, settings.min_score) else []
+
+    async def _distinct(self, fused: Sequence["Fused"], settings: RequestSettings) -> list[Hit]:
+        """The best candidates, each text once, and of a document no more than `settings.per_document`."""
+        hits: list[Hit] = []
+        texts: set[str] = set()
+        per_document: Counter[str] = Counter()
+        for begin in range(0, len(fused), settings.candidates):
+            page = {one.id: one for one in fused[begin : begin + settings.candidates]}
+            for passage in await self._store.fetch(list(page)):
+                if passage.text in texts or per_document[passage.document_id] == (settings.per_document or None):
+                    continue
+                texts.add(passage.text)
+                per_document[passage.document_id] += 1
+                found = page[point_id(passage)]
+                hits.append(Hit(passage, found.score, dense=found.dense, sparse=found.sparse))
+                if len(hits) == settings.candidates:
+                    return hits
+        return hits
 
     async def upsert(self, passages: Sequence[Passage], vectors: Vector) -> None:
         """Replace the documents these passages belong to; they are searchable and durable on return."""
         await self._store.write(await asyncio.to_thread(entries, passages, vectors))
 
-    async def delete(self, document_id: str, tenant: str) -> bool:
-        """Remove a document's passages; False when there were none."""
-        return await self._store.delete(document_id, tenant)
+    async def delete(self, document_id: str, tenant: str, groups: Groups = ()) -> bool:
+        """Remove a document's passages; False when there were none that `groups` may read."""
+        return await self._store.delete(document_id, tenant, groups)
 
-    async def documents(self, tenant: str) -> list[DocumentInfo]:
-        """List the tenant's documents, ordered by id."""
-        return await self._store.documents(tenant)
+    async def documents(self, tenant: str, groups: Groups = ()) -> list[DocumentInfo]:
+        """List the tenant's documents that `groups` may read, ordered by id."""
+        return await self._store.documents(tenant, groups)
+
+    async def hidden(self, ids: Sequence[str], tenant: str, groups: Groups = ()) -> list[str]:
+        """Those of `ids` that are documents which `groups` may not read."""
+        return await self._store.hidden(ids, tenant, groups)
 
 
 def entries(passages: Sequence[Passage], vectors: Vector) -> list[Entry]:
@@ -95,22 +125,32 @@ def relevant(question: str, hits: Sequence[Hit], floor: float) -> bool:
     return False
 
 
-def fuse(dense: Sequence[Scored], sparse: Sequence[Scored], dense_weight: float) -> list[Hit]:
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A passage's place among all, by its point's id."""
+
+    id: str
+    score: float
+    dense: float | None
+    sparse: float | None
+
+
+def fuse(dense: Sequence[Scored], sparse: Sequence[Scored], dense_weight: float) -> list[Fused]:
     """Weighted sum of the two sides' z-scores, best first; who is missing on a side gets that side's minimum.
 
-    Standardising keeps the distances that ranks lose: nDCG@10 .886 on SQuAD against .835 for reciprocal ranks.
+    Standardising keeps the distances that ranks lose: nDCG@10 .886 on SQuAD against .835 for reciprocal ranks. It is
+    done here and not by the engine's own fusion, since the floor needs the raw scores, which that does not return.
     """
-    passages = {hit.passage.id: hit.passage for hit in (*dense, *sparse)}
-    raw = [{hit.passage.id: hit.score for hit in side} for side in (dense, sparse)]
-    fused = dense_weight * standardised(raw[0], passages) + (1 - dense_weight) * standardised(raw[1], passages)
-    hits = [
-        Hit(passage, float(score), dense=raw[0].get(key), sparse=raw[1].get(key))
-        for (key, passage), score in zip(passages.items(), fused, strict=True)
+    sides = [{hit.id: hit.score for hit in side} for side in (dense, sparse)]
+    ids = list(sides[0] | sides[1])
+    fused = dense_weight * standardised(sides[0], ids) + (1 - dense_weight) * standardised(sides[1], ids)
+    found = [
+        Fused(key, score, sides[0].get(key), sides[1].get(key)) for key, score in zip(ids, fused.tolist(), strict=True)
     ]
-    return sorted(hits, key=lambda hit: -hit.score)
+    return sorted(found, key=lambda one: -one.score)
 
 
-def standardised(scores: dict[str, float], keys: dict[str, Passage]) -> NDArray[np.float64]:
+def standardised(scores: dict[str, float], keys: Sequence[str]) -> NDArray[np.float64]:
     """The scores of `keys` in standard deviations of the known ones; the unknown get the lowest known one."""
     if not scores:
         return np.zeros(len(keys))

@@ -3,11 +3,9 @@
 A store is one index of dense and sparse vectors, with the whole passage as payload. It embeds nothing.
 """
 
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
@@ -15,17 +13,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from rag.errors import RaglanError
+from rag.payload import payloads, point_id, to_info
+from rag.scope import Scope
 from rag.sparse import SparseVector
 from rag.types import DocumentInfo, Passage, Vector
 
-NAMESPACE = uuid.UUID("7d8fe5f5-1d6c-4c3a-9c0e-6a8d7c1f2b90")
-PASSAGE = frozenset(field.name for field in fields(Passage))
-EVERYBODY = ""
-"""The reader of a passage without groups; no group has this name."""
 PAGE = 500
 """Points in one request, and in one page of what is listed."""
-KEYWORDS = ("document_id", "readers", "source", "tags", "origin")
-"""Payload fields with a keyword index, beside `tenant`."""
 
 
 class StoreLocked(RaglanError):
@@ -34,6 +28,20 @@ class StoreLocked(RaglanError):
 
 class StoreMismatch(RaglanError):
     """The index on disk was made for other vectors than the embedder's."""
+
+
+class IndexConfig(BaseModel):
+    """How vectors are indexed. All but `ef` count for indexes that are made from then on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hnsw_m: int = Field(16, ge=4, le=128, description="Links of a passage in the HNSW graph.")
+    ef_construct: int = Field(128, ge=4, le=1_000, description="Candidates looked at while the graph is built.")
+    ef: int = Field(128, ge=4, le=2_000, description="Candidates looked at in a search: more recall, more time.")
+    on_disk: bool = Field(False, description="Read vectors and payload from disk rather than keep them in memory.")
+    quantization: Literal["none", "scalar"] = Field(
+        "none", description="'scalar': search int8 copies of the vectors, then score the best by the vectors."
+    )
 
 
 class StoreConfig(BaseModel):
@@ -51,6 +59,8 @@ class StoreConfig(BaseModel):
     )
     timeout_s: int = Field(10, ge=1, le=600, description="Longest wait for the Qdrant server, in seconds.")
 
+    index: IndexConfig = IndexConfig()
+
     @model_validator(mode="after")
     def _server_has_url(self) -> Self:
         if self.kind == "server" and not self.url:
@@ -58,11 +68,14 @@ class StoreConfig(BaseModel):
         return self
 
 
+Groups = tuple[str, ...] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A passage and its raw score on one side: cosine, or BM25."""
+    """A stored passage, by its point's id, and its raw score on one side: cosine, or BM25."""
 
-    passage: Passage
+    id: str
     score: float
 
 
@@ -94,17 +107,28 @@ class Store(Protocol):
         ...
 
     async def search(
-        self, vector: Vector, sparse: SparseVector, limit: int, tenant: str
+        self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope
     ) -> tuple[list[Scored], list[Scored]]:
-        """Return the tenant's `limit` best passages by cosine, and by BM25 (only those that share a term)."""
+        """Return the scope's `limit` best passages by cosine, and by BM25 (only those that share a term).
+
+        The IDF counts the tenant's passages. Passages do not come along: most are never looked at.
+        """
         ...
 
-    async def delete(self, document_id: str, tenant: str) -> bool:
-        """Remove a document durably; False when there was none."""
+    async def fetch(self, ids: Sequence[str]) -> list[Passage]:
+        """The passages that `search` found, in the order of `ids`; without those deleted meanwhile."""
         ...
 
-    async def documents(self, tenant: str) -> list[DocumentInfo]:
-        """List the tenant's documents, ordered by id."""
+    async def delete(self, document_id: str, tenant: str, groups: Groups = None) -> bool:
+        """Remove a document durably; False when there was none that `groups` may read (None: any)."""
+        ...
+
+    async def documents(self, tenant: str, groups: Groups = None) -> list[DocumentInfo]:
+        """List the tenant's documents that `groups` may read (None: all), ordered by id."""
+        ...
+
+    async def hidden(self, ids: Sequence[str], tenant: str, groups: Groups) -> list[str]:
+        """Those of `ids` that are documents of the tenant which `groups` may not read, in order."""
         ...
 
     async def close(self) -> None:
@@ -121,66 +145,10 @@ def open_store(config: StoreConfig, dimensions: int) -> Store:
     if config.kind == "edge":
         from rag.store_edge import EdgeStore
 
-        return EdgeStore(config.path, dimensions)
+        return EdgeStore(config.path, dimensions, config.index)
     from rag.store_qdrant import QdrantStore, connect
 
-    return QdrantStore(connect(config), config.collection, dimensions)
-
-
-def point_id(passage: Passage) -> str:
-    """The same UUID for the same passage of the same tenant, always."""
-    return str(uuid.uuid5(NAMESPACE, f"{passage.tenant}\0{passage.id}"))
-
-
-def payloads(passages: Sequence[Passage]) -> list[dict[str, Any]]:
-    """What is stored beside each vector: the passage, its position, its document's passages, and what filters read."""
-    counts = Counter((p.tenant, p.document_id) for p in passages)
-    seen: Counter[tuple[str, str]] = Counter()
-    out = []
-    for passage in passages:
-        key = (passage.tenant, passage.document_id)
-        whole = {"headings": list(passage.headings), "groups": list(passage.groups), "also": list(passage.also)}
-        place = {"position": seen[key], "passages": counts[key]}
-        out.append(asdict(passage) | whole | {"metadata": dict(passage.metadata)} | place | marks(passage))
-        seen[key] += 1
-    return out
-
-
-def marks(passage: Passage) -> dict[str, Any]:
-    """The indexed fields that filters read: absent where the metadata says nothing, or no date that can be read."""
-    given = passage.metadata
-    found: dict[str, Any] = {name: given[name] for name in ("source", "origin") if given.get(name)}
-    if tags := [tag for part in given.get("tags", "").split(",") if (tag := part.strip())]:
-        found["tags"] = tags
-    if date := moment(given.get("date", "")):
-        found["date"] = date.isoformat()
-    return found | {"readers": list(passage.groups) or [EVERYBODY]}
-
-
-def moment(text: str) -> datetime | None:
-    """An ISO 8601 date or time, in UTC where it names no zone; None for what is neither."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
-
-
-def to_passage(payload: dict[str, Any]) -> Passage:
-    """The passage that `payloads` stored; what it does not name keeps its default."""
-    given = {name: value for name, value in payload.items() if name in PASSAGE}
-    return Passage(**given | {name: tuple(given.get(name, ())) for name in ("headings", "groups", "also")})
-
-
-def to_info(payload: dict[str, Any]) -> DocumentInfo:
-    """The document whose first passage has this payload."""
-    return DocumentInfo(
-        payload["document_id"],
-        payload["title"],
-        payload["url"].partition("#")[0],
-        payload["passages"],
-        payload["metadata"],
-    )
+    return QdrantStore(connect(config), config.collection, dimensions, config.index)
 
 
 class FakeStore:
@@ -208,32 +176,38 @@ class FakeStore:
             yield kept[begin : begin + PAGE]
 
     async def search(
-        self, vector: Vector, sparse: SparseVector, limit: int, tenant: str
+        self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope
     ) -> tuple[list[Scored], list[Scored]]:
-        entries = [entry for entry, _ in self.points.values() if entry.passage.tenant == tenant]
-        weights = [dict(zip(e.sparse.indices, e.sparse.values, strict=True)) for e in entries]
-        having = Counter(index for weight in weights for index in weight)
-        idf = {i: float(np.log1p((len(entries) - having[i] + 0.5) / (having[i] + 0.5))) for i in sparse.indices}
-        dense = [Scored(e.passage, float(e.vector @ vector)) for e in entries]
-        bm25 = [
-            Scored(e.passage, sum(idf[i] * w[i] for i in sparse.indices if i in w))
-            for e, w in zip(entries, weights, strict=True)
-        ]
+        corpus = {key: e for key, (e, p) in self.points.items() if p["tenant"] == scope.tenant}
+        weights = {key: dict(zip(e.sparse.indices, e.sparse.values, strict=True)) for key, e in corpus.items()}
+        having = Counter(index for weight in weights.values() for index in weight)
+        idf = {i: float(np.log1p((len(corpus) - having[i] + 0.5) / (having[i] + 0.5))) for i in sparse.indices}
+        seen = [key for key in corpus if scope.covers(self.points[key][1])]
+        dense = [Scored(key, float(corpus[key].vector @ vector)) for key in seen]
+        bm25 = [Scored(key, sum(idf[i] * weights[key].get(i, 0) for i in sparse.indices)) for key in seen]
         return best(dense, limit), best([hit for hit in bm25 if hit.score > 0], limit)
 
-    async def delete(self, document_id: str, tenant: str) -> bool:
+    async def fetch(self, ids: Sequence[str]) -> list[Passage]:
+        return [self.points[key][0].passage for key in ids if key in self.points]
+
+    async def delete(self, document_id: str, tenant: str, groups: Groups = None) -> bool:
         gone = [
             key
-            for key, (entry, _) in self.points.items()
-            if (entry.passage.tenant, entry.passage.document_id) == (tenant, document_id)
+            for key, (_, payload) in self.points.items()
+            if payload["document_id"] == document_id and Scope(tenant, groups).covers(payload)
         ]
         for key in gone:
             del self.points[key]
         return bool(gone)
 
-    async def documents(self, tenant: str) -> list[DocumentInfo]:
-        heads = [p for _, p in self.points.values() if p["tenant"] == tenant and p["position"] == 0]
+    async def documents(self, tenant: str, groups: Groups = None) -> list[DocumentInfo]:
+        heads = [p for _, p in self.points.values() if p["position"] == 0 and Scope(tenant, groups).covers(p)]
         return sorted((to_info(payload) for payload in heads), key=lambda info: info.id)
+
+    async def hidden(self, ids: Sequence[str], tenant: str, groups: Groups) -> list[str]:
+        everything = {info.id for info in await self.documents(tenant)}
+        seen = {info.id for info in await self.documents(tenant, groups)}
+        return sorted(everything.intersection(ids) - seen)
 
     async def close(self) -> None:
         self.points = {}

@@ -1,85 +1,92 @@
 """Qdrant's own engine in this process, on disk (Qdrant Edge). One process at a time holds an index open."""
 
 import asyncio
-import fcntl
-import json
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import qdrant_edge as edge
 
+from rag.edge_shard import DENSE, SPARSE, open_shard
+from rag.payload import DOCUMENT, payloads, point_id, to_info, to_passage
+from rag.scope import Scope
 from rag.sparse import SparseVector
-from rag.store import (
-    KEYWORDS,
-    PAGE,
-    Entry,
-    Scored,
-    StoreLocked,
-    StoreMismatch,
-    payloads,
-    point_id,
-    to_info,
-    to_passage,
-)
-from rag.types import DocumentInfo, Vector
+from rag.store import PAGE, Entry, Groups, IndexConfig, Scored
+from rag.types import DocumentInfo, Passage, Vector
 
-DENSE = "dense"
-SPARSE = "sparse"
+READERS = 2
+"""Searches at a time: the engine spreads each over threads of its own."""
 
 T = TypeVar("T")
 
 
 class EdgeStore:
-    """A Store on one shard. Every call of the engine runs in one worker thread, one after another."""
+    """A Store on one shard. Changes run one after another; searches run beside them and beside each other."""
 
-    def __init__(self, path: Path, dimensions: int) -> None:
+    def __init__(self, path: Path, dimensions: int, config: IndexConfig | None = None) -> None:
         """Open the index in the folder `path`, made if missing. Blocks; raises StoreLocked and StoreMismatch."""
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="qdrant-edge")
-        try:
-            self._shard, self._lock = self._worker.submit(open_shard, path, dimensions).result()
-        except BaseException:
-            self._worker.shutdown(wait=False)
-            raise
+        config = config or IndexConfig()
+        self._shard, self._lock = open_shard(path, dimensions, config)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="qdrant-edge-write")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="qdrant-edge-read")
+        self._params = search_params(config)
+        self._changes = 0
+        self._sole: tuple[str, int] | None = None
+        """The tenant that held every passage, and after how many changes."""
 
     async def write(self, entries: Sequence[Entry], settle: bool = True) -> None:
-        await self._run(lambda: self._write(entries))
+        await self._change(partial(self._write, entries))
         if settle:
             await self.settle()
 
     async def settle(self) -> None:
-        await self._run(self._settle)
+        await self._change(self._settle)
 
     async def export(self, origin: str = "") -> AsyncIterator[list[Entry]]:
         offset: Any = None
         while True:
-            page, offset = await self._run(partial(self._page, origin, offset))
+            page, offset = await self._read(partial(self._page, origin, offset))
             if page:
                 yield page
             if offset is None:
                 return
 
     async def search(
-        self, vector: Vector, sparse: SparseVector, limit: int, tenant: str
+        self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope
     ) -> tuple[list[Scored], list[Scored]]:
-        return await self._run(lambda: self._search(vector, sparse, limit, tenant))
+        return await self._read(partial(self._search, vector, sparse, limit, scope))
 
-    async def delete(self, document_id: str, tenant: str) -> bool:
-        return await self._run(lambda: self._delete(document_id, tenant))
+    async def fetch(self, ids: Sequence[str]) -> list[Passage]:
+        return await self._read(partial(self._fetch, ids))
 
-    async def documents(self, tenant: str) -> list[DocumentInfo]:
-        return await self._run(lambda: self._documents(tenant))
+    async def delete(self, document_id: str, tenant: str, groups: Groups = None) -> bool:
+        return await self._change(partial(self._delete, document_id, Scope(tenant, groups)))
+
+    async def documents(self, tenant: str, groups: Groups = None) -> list[DocumentInfo]:
+        heads = matching(Scope(tenant, groups), position=0)
+        found = await self._read(partial(self._listed, heads, DOCUMENT))
+        return sorted(map(to_info, found), key=lambda info: info.id)
+
+    async def hidden(self, ids: Sequence[str], tenant: str, groups: Groups) -> list[str]:
+        heads = matching(Scope(tenant), document_id=ids, position=0)
+        seen = matching(Scope(tenant, groups))
+        others = edge.Filter(must=[heads], must_not=[seen])
+        return sorted(p["document_id"] for p in await self._read(partial(self._listed, others, ["document_id"])))
 
     async def close(self) -> None:
-        await self._run(self._close)
-        self._worker.shutdown(wait=False)
+        """Searches and changes under way come to their end first."""
+        await asyncio.to_thread(self._readers.shutdown)
+        await self._change(self._close)
+        self._writer.shutdown(wait=False)
 
-    async def _run(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, call)
+    async def _read(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
+
+    async def _change(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
     def _write(self, entries: Sequence[Entry]) -> None:
         points = [
@@ -95,10 +102,11 @@ class EdgeStore:
         ]
         for begin in range(0, len(points), PAGE):
             self._shard.update(edge.UpdateOperation.upsert_points(points[begin : begin + PAGE]))
+        self._changes += 1
         written = [point_id(entry.passage) for entry in entries]
         for tenant in {e.passage.tenant for e in entries}:
             owners = {e.passage.document_id for e in entries if e.passage.tenant == tenant}
-            stale = matching(tenant, document_id=sorted(owners), but=written)
+            stale = matching(Scope(tenant), document_id=sorted(owners), but=written)
             self._shard.update(edge.UpdateOperation.delete_points_by_filter(stale))
 
     def _settle(self) -> None:
@@ -112,44 +120,52 @@ class EdgeStore:
         return [to_entry(record) for record in records], following
 
     def _search(
-        self, vector: Vector, sparse: SparseVector, limit: int, tenant: str
+        self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope
     ) -> tuple[list[Scored], list[Scored]]:
-        own = matching(tenant)
-        queries = [edge.Query.Nearest(vector.tolist(), using=DENSE)]
+        own = matching(scope)
+        request = partial(edge.QueryRequest, limit=limit, filter=own, with_payload=False)
+        requests = [request(query=edge.Query.Nearest(vector.tolist(), using=DENSE), params=self._params)]
         if sparse.indices:
             terms = edge.SparseVector(list(sparse.indices), list(sparse.values))
-            queries.append(edge.Query.Nearest(terms, using=SPARSE))
-        params = (None, edge.SearchParams(idf=edge.IdfParams(own)))
-        found = self._shard.query_batch(
-            edge.QueryBatchRequest(
-                [
-                    edge.QueryRequest(limit=limit, query=query, filter=own, with_payload=True, params=param)
-                    for query, param in zip(queries, params, strict=False)
-                ]
-            )
-        )
-        sides = [[Scored(to_passage(point.payload or {}), point.score) for point in points] for points in found]
+            params = edge.SearchParams(idf=self._corpus(scope.tenant))
+            requests.append(request(query=edge.Query.Nearest(terms, using=SPARSE), params=params))
+        found = self._shard.query_batch(edge.QueryBatchRequest(requests))
+        sides = [[Scored(str(point.id), point.score) for point in points] for points in found]
         return sides[0], sides[1] if len(sides) > 1 else []
 
-    def _delete(self, document_id: str, tenant: str) -> bool:
-        document = matching(tenant, document_id=[document_id])
+    def _corpus(self, tenant: str) -> edge.IdfParams | None:
+        """What the IDF counts. Counting a part costs by its size; a tenant that holds everything needs none."""
+        changes = self._changes
+        if self._sole == (tenant, changes):
+            return None
+        own = matching(Scope(tenant))
+        if self._shard.count(edge.CountRequest()) == self._shard.count(edge.CountRequest(filter=own)):
+            self._sole = (tenant, changes)
+        return edge.IdfParams(own)
+
+    def _fetch(self, ids: Sequence[str]) -> list[Passage]:
+        records = self._shard.retrieve(list(ids), with_payload=True, with_vector=False)
+        found = {str(record.id): record.payload or {} for record in records}
+        return [to_passage(found[key]) for key in ids if key in found]
+
+    def _delete(self, document_id: str, scope: Scope) -> bool:
+        document = matching(scope, document_id=[document_id])
         found = bool(self._shard.count(edge.CountRequest(filter=document)))
         if found:
             self._shard.update(edge.UpdateOperation.delete_points_by_filter(document))
+            self._changes += 1
             self._shard.flush()
         return found
 
-    def _documents(self, tenant: str) -> list[DocumentInfo]:
-        fields = ["document_id", "title", "url", "passages", "metadata"]
-        heads = matching(tenant, position=0)
-        out: list[DocumentInfo] = []
+    def _listed(self, wanted: edge.Filter, fields: list[str]) -> list[dict[str, Any]]:
+        out: list[dict[str, Any]] = []
         offset = None
         while True:
-            request = edge.ScrollRequest(offset=offset, limit=PAGE, filter=heads, with_payload=fields)
+            request = edge.ScrollRequest(offset=offset, limit=PAGE, filter=wanted, with_payload=fields)
             records, offset = self._shard.scroll(request)
-            out += [to_info(record.payload or {}) for record in records]
+            out += [record.payload or {} for record in records]
             if offset is None:
-                return sorted(out, key=lambda info: info.id)
+                return out
 
     def _close(self) -> None:
         self._shard.close()
@@ -165,68 +181,22 @@ def to_entry(record: edge.Record) -> Entry:
 
 
 def matching(
-    tenant: str,
-    document_id: Sequence[str] = (),
-    position: int | None = None,
-    but: Iterable[str] = (),
+    scope: Scope, document_id: Sequence[str] = (), position: int | None = None, but: Iterable[str] = ()
 ) -> edge.Filter:
-    """A filter for the tenant's points, of these documents or at this position where given, without the ids `but`."""
-    must: list[Any] = [edge.FieldCondition("tenant", match=edge.MatchValue(tenant))]
+    """A filter for the scope's points, of these documents or at this position where given, without the ids `but`."""
+    must: list[Any] = [edge.FieldCondition("tenant", match=edge.MatchValue(scope.tenant))]
+    must += [edge.FieldCondition(name, match=edge.MatchAny(values)) for name, values in scope.any_of().items()]
+    since, until = (when.isoformat() if when else None for when in scope.dates())
+    if since or until:
+        must.append(edge.FieldCondition("date", range=edge.RangeDateTime(gte=since, lte=until)))
     if document_id:
         must.append(edge.FieldCondition("document_id", match=edge.MatchAny(list(document_id))))
     if position is not None:
         must.append(edge.FieldCondition("position", match=edge.MatchValue(position)))
-    return edge.Filter(must=must, must_not=[edge.HasIdCondition(set(but))])
+    return edge.Filter(must=must, must_not=[edge.HasIdCondition(set(but))] if but else None)
 
 
-def open_shard(path: Path, dimensions: int) -> tuple[edge.EdgeShard, TextIO]:
-    """The shard in `path`, and the lock on `path/lock` that goes with it."""
-    path.mkdir(parents=True, exist_ok=True)
-    lock = (path / "lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return load_shard(path, dimensions), lock
-    except BlockingIOError as error:
-        lock.close()
-        raise StoreLocked(
-            f"the index {path} is open in another process: if that is the running application, send it the documents "
-            "by POST /v1/documents instead, or stop it first",
-            "path",
-        ) from error
-    except BaseException:
-        lock.close()
-        raise
-
-
-def load_shard(path: Path, dimensions: int) -> edge.EdgeShard:
-    """Load the shard in `path/edge`, or make it: `path/index.json`, written last, says that it was made whole."""
-    made = path / "index.json"
-    if not made.exists():
-        shutil.rmtree(path / "edge", ignore_errors=True)
-        shard = make_shard(path / "edge", dimensions)
-        made.write_text(json.dumps({"dimensions": dimensions}))
-        return shard
-    size = json.loads(made.read_text())["dimensions"]
-    if size != dimensions:
-        raise StoreMismatch(
-            f"the index {path} holds vectors of {size} dimensions and the embedder makes {dimensions}: "
-            "configure the embedder that built the index, or remove the folder and build it again",
-            "embed.model",
-        )
-    return edge.EdgeShard.load(str(path / "edge"))
-
-
-def make_shard(path: Path, dimensions: int) -> edge.EdgeShard:
-    """An empty shard with the indexes that the filters use."""
-    path.mkdir()
-    vectors = {DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)}
-    sparse = {SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
-    shard = edge.EdgeShard.create(str(path), edge.EdgeConfig(vectors=vectors, sparse_vectors=sparse))
-    index = edge.UpdateOperation.create_field_index
-    shard.update(index("tenant", edge.KeywordIndexParams(is_tenant=True)))
-    for name in KEYWORDS:
-        shard.update(index(name, edge.PayloadSchemaType.Keyword))
-    shard.update(index("date", edge.PayloadSchemaType.Datetime))
-    shard.update(index("position", edge.PayloadSchemaType.Integer))
-    shard.flush()
-    return shard
+def search_params(config: IndexConfig) -> edge.SearchParams:
+    """How the dense side is searched; what int8 copies find is scored again by the vectors themselves."""
+    scalar = edge.QuantizationSearchParams(rescore=True, oversampling=2.0) if config.quantization == "scalar" else None
+    return edge.SearchParams(hnsw_ef=config.ef, quantization=scalar)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,11 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from rag.errors import StageUnavailable
+from rag.payload import DOCUMENT, KEYWORDS, payloads, point_id, to_info, to_passage
+from rag.scope import Scope
 from rag.sparse import SparseVector
-from rag.store import (
-    KEYWORDS,
-    PAGE,
-    Entry,
-    Scored,
-    StoreConfig,
-    StoreMismatch,
-    payloads,
-    point_id,
-    to_info,
-    to_passage,
-)
-from rag.types import DocumentInfo, Vector
+from rag.store import PAGE, Entry, Groups, IndexConfig, Scored, StoreConfig, StoreMismatch
+from rag.types import DocumentInfo, Passage, Vector
 
 DENSE = "dense"
 SPARSE = "sparse"
@@ -52,7 +44,10 @@ class QdrantStore:
     Every method raises StageUnavailable while the server cannot be reached, and recovers with it.
     """
 
-    def __init__(self, client: AsyncQdrantClient, collection: str, dimensions: int) -> None:
+    def __init__(
+        self, client: AsyncQdrantClient, collection: str, dimensions: int, config: IndexConfig | None = None
+    ) -> None:
+        self._config = config or IndexConfig()
         self._client = client
         self._collection = collection
         self._dimensions = dimensions
@@ -63,7 +58,7 @@ class QdrantStore:
         if self._checked:
             return
         if not await self._client.collection_exists(self._collection):
-            await make_collection(self._client, self._collection, self._dimensions)
+            await make_collection(self._client, self._collection, self._dimensions, self._config)
         vectors = (await self._client.get_collection(self._collection)).config.params.vectors
         size = vectors[DENSE].size if isinstance(vectors, dict) and DENSE in vectors else None
         if size != self._dimensions:
@@ -90,7 +85,7 @@ class QdrantStore:
             written = [point.id for point in points]
             for tenant in {e.passage.tenant for e in entries}:
                 owners = sorted({e.passage.document_id for e in entries if e.passage.tenant == tenant})
-                stale = matching(tenant, models.MatchAny(any=owners))
+                stale = matching(Scope(tenant), owners)
                 stale.must_not = [models.HasIdCondition(has_id=written)]
                 await self._client.delete(self._collection, models.FilterSelector(filter=stale), wait=True)
 
@@ -113,51 +108,56 @@ class QdrantStore:
                 return
 
     async def search(
-        self, vector: Vector, sparse: SparseVector, limit: int, tenant: str
+        self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope
     ) -> tuple[list[Scored], list[Scored]]:
         async with reaching():
             await self._ready()
-            own = matching(tenant)
-            requests = [
-                models.QueryRequest(query=vector.tolist(), using=DENSE, filter=own, limit=limit, with_payload=True)
-            ]
+            request = partial(models.QueryRequest, filter=matching(scope), limit=limit, with_payload=False)
+            requests = [request(query=vector.tolist(), using=DENSE, params=search_params(self._config))]
             if sparse.indices:
-                params = models.SearchParams(idf=models.IdfCorpusParams(corpus=own))
-                requests.append(
-                    models.QueryRequest(
-                        query=terms(sparse), using=SPARSE, filter=own, limit=limit, with_payload=True, params=params
-                    )
-                )
+                corpus = models.IdfCorpusParams(corpus=matching(Scope(scope.tenant)))
+                params = models.SearchParams(idf=corpus)
+                requests.append(request(query=terms(sparse), using=SPARSE, params=params))
             found = await self._client.query_batch_points(self._collection, requests)
-            sides = [[Scored(to_passage(p.payload or {}), p.score) for p in side.points] for side in found]
+            sides = [[Scored(str(p.id), p.score) for p in side.points] for side in found]
             return sides[0], sides[1] if len(sides) > 1 else []
 
-    async def delete(self, document_id: str, tenant: str) -> bool:
+    async def fetch(self, ids: Sequence[str]) -> list[Passage]:
+        async with reaching():
+            records = await self._client.retrieve(self._collection, list(ids), with_payload=True)
+        found = {str(record.id): record.payload or {} for record in records}
+        return [to_passage(found[key]) for key in ids if key in found]
+
+    async def delete(self, document_id: str, tenant: str, groups: Groups = None) -> bool:
         async with reaching():
             await self._ready()
-            document = matching(tenant, models.MatchValue(value=document_id))
+            document = matching(Scope(tenant, groups), [document_id])
             found = bool((await self._client.count(self._collection, document, exact=True)).count)
             if found:
                 await self._client.delete(self._collection, models.FilterSelector(filter=document), wait=True)
             return found
 
-    async def documents(self, tenant: str) -> list[DocumentInfo]:
+    async def documents(self, tenant: str, groups: Groups = None) -> list[DocumentInfo]:
+        found = await self._listed(matching(Scope(tenant, groups), position=0), DOCUMENT)
+        return sorted(map(to_info, found), key=lambda info: info.id)
+
+    async def hidden(self, ids: Sequence[str], tenant: str, groups: Groups) -> list[str]:
+        heads, seen = matching(Scope(tenant), ids, position=0), matching(Scope(tenant, groups))
+        found = await self._listed(models.Filter(must=[heads], must_not=[seen]), ["document_id"])
+        return sorted(payload["document_id"] for payload in found)
+
+    async def _listed(self, wanted: models.Filter, fields: list[str]) -> list[dict[str, Any]]:
+        out: list[dict[str, Any]] = []
+        offset = None
         async with reaching():
             await self._ready()
-            heads = matching(tenant, position=0)
-            out: list[DocumentInfo] = []
-            offset = None
             while True:
                 records, offset = await self._client.scroll(
-                    self._collection,
-                    heads,
-                    limit=PAGE,
-                    offset=offset,
-                    with_payload=["document_id", "title", "url", "passages", "metadata"],
+                    self._collection, wanted, limit=PAGE, offset=offset, with_payload=fields
                 )
-                out += [to_info(record.payload or {}) for record in records]
+                out += [record.payload or {} for record in records]
                 if offset is None:
-                    return sorted(out, key=lambda info: info.id)
+                    return out
 
     async def close(self) -> None:
         await self._client.close()
@@ -175,26 +175,37 @@ def terms(sparse: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=list(sparse.indices), values=list(sparse.values))
 
 
-def matching(
-    tenant: str, document_id: models.MatchAny | models.MatchValue | None = None, position: int | None = None
-) -> models.Filter:
-    """A filter for the tenant's points, of these documents or at this position where given."""
-    conditions: dict[str, models.Match | None] = {
-        "tenant": models.MatchValue(value=tenant),
-        "document_id": document_id,
-        "position": None if position is None else models.MatchValue(value=position),
-    }
-    return models.Filter(
-        must=[models.FieldCondition(key=key, match=match) for key, match in conditions.items() if match is not None]
-    )
+def matching(scope: Scope, document_id: Sequence[str] = (), position: int | None = None) -> models.Filter:
+    """A filter for the scope's points, of these documents or at this position where given."""
+    any_of = {"tenant": [scope.tenant]} | scope.any_of() | ({"document_id": list(document_id)} if document_id else {})
+    must: list[models.Condition] = [
+        models.FieldCondition(key=name, match=models.MatchAny(any=values)) for name, values in any_of.items()
+    ]
+    since, until = scope.dates()
+    if since or until:
+        must.append(models.FieldCondition(key="date", range=models.DatetimeRange(gte=since, lte=until)))
+    if position is not None:
+        must.append(models.FieldCondition(key="position", match=models.MatchValue(value=position)))
+    return models.Filter(must=must)
 
 
-async def make_collection(client: AsyncQdrantClient, collection: str, dimensions: int) -> None:
+def search_params(config: IndexConfig) -> models.SearchParams:
+    """How the dense side is searched; what int8 copies find is scored again by the vectors themselves."""
+    scalar = models.QuantizationSearchParams(rescore=True, oversampling=2.0)
+    return models.SearchParams(hnsw_ef=config.ef, quantization=scalar if config.quantization == "scalar" else None)
+
+
+async def make_collection(client: AsyncQdrantClient, collection: str, dimensions: int, config: IndexConfig) -> None:
     """An empty collection with the indexes that the filters use."""
+    int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, quantile=0.99, always_ram=True)
+    dense = models.VectorParams(size=dimensions, distance=models.Distance.COSINE, on_disk=config.on_disk)
     await client.create_collection(
         collection,
-        vectors_config={DENSE: models.VectorParams(size=dimensions, distance=models.Distance.COSINE)},
+        vectors_config={DENSE: dense},
         sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+        hnsw_config=models.HnswConfigDiff(m=config.hnsw_m, ef_construct=config.ef_construct),
+        quantization_config=models.ScalarQuantization(scalar=int8) if config.quantization == "scalar" else None,
+        on_disk_payload=True,
     )
     tenant = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
     await client.create_payload_index(collection, "tenant", tenant)

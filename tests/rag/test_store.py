@@ -10,12 +10,16 @@ import pytest
 from pydantic import ValidationError
 from qdrant_client import AsyncQdrantClient
 
+from rag.errors import InvalidInput
+from rag.payload import payloads, point_id, to_passage
+from rag.scope import Scope
 from rag.sparse import document_vector, query_vector
-from rag.store import Entry, FakeStore, Store, StoreConfig, open_store, payloads, point_id, to_passage
+from rag.store import Entry, FakeStore, Store, StoreConfig, open_store
 from rag.store_qdrant import QdrantStore
-from rag.types import Passage, Vector
+from rag.types import Filter, Passage, Vector
 
 DIMENSIONS = 8
+DEFAULT = Scope("default", ())
 TEXTS = {
     "scaling": ["Replicas scale on ongoing requests.", "The autoscaler adds a node."],
     "fruit": ["Bananas are yellow.", "Apples keep well.", "Bananas and apples make a salad."],
@@ -51,6 +55,18 @@ def entries(document: str, tenant: str = "default", texts: list[str] | None = No
     ]
 
 
+async def found(
+    store: Store, vector: Vector, question: str, limit: int = 10, scope: Scope = DEFAULT
+) -> tuple[list[tuple[Passage, float]], list[tuple[Passage, float]]]:
+    """Both sides of a search, with their passages."""
+    sides = await store.search(vector, query_vector(question), limit, scope)
+    passages = [await store.fetch([hit.id for hit in side]) for side in sides]
+    dense, sparse = [
+        [(p, hit.score) for p, hit in zip(page, side, strict=True)] for page, side in zip(passages, sides, strict=True)
+    ]
+    return dense, sparse
+
+
 @pytest.fixture(params=["fake", "edge", "server"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     made: Store
@@ -67,20 +83,20 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def test_what_is_written_is_found_whole(store: Store) -> None:
     written = entries("scaling")
     await store.write(written)
-    dense, sparse = await store.search(axis(1), query_vector("replicas"), 10, "default")
-    assert dense[0].passage == written[1].passage
-    assert dense[0].score == pytest.approx(1, abs=1e-4)
-    assert [hit.passage for hit in sparse] == [written[0].passage]
+    dense, sparse = await found(store, axis(1), "replicas")
+    assert dense[0][0] == written[1].passage
+    assert dense[0][1] == pytest.approx(1, abs=1e-4)
+    assert [passage for passage, _ in sparse] == [written[0].passage]
 
 
 async def test_bm25_weighs_rare_terms_and_skips_what_shares_none(store: Store) -> None:
     await store.write(entries("fruit"))
-    _, sparse = await store.search(axis(0), query_vector("yellow bananas"), 10, "default")
-    assert [hit.passage.id for hit in sparse] == ["fruit:0", "fruit:2"]
+    _, sparse = await found(store, axis(0), "yellow bananas")
+    assert [passage.id for passage, _ in sparse] == ["fruit:0", "fruit:2"]
     idf = [np.log1p((3 - n + 0.5) / (n + 0.5)) for n in (2, 1)]
     weights = dict(zip(*_terms("Bananas are yellow."), strict=True))
     expected = sum(i * weights[t] for i, t in zip(idf, query_vector("bananas yellow").indices, strict=True))
-    assert sparse[0].score == pytest.approx(expected, rel=1e-3)
+    assert sparse[0][1] == pytest.approx(expected, rel=1e-3)
 
 
 def _terms(text: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -90,7 +106,7 @@ def _terms(text: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
 
 async def test_a_question_without_terms_still_searches_dense(store: Store) -> None:
     await store.write(entries("fruit"))
-    dense, sparse = await store.search(axis(3), query_vector("what is the"), 2, "default")
+    dense, sparse = await found(store, axis(3), "what is the", 2)
     assert len(dense) == 2
     assert sparse == []
 
@@ -99,16 +115,16 @@ async def test_writing_replaces_the_whole_document_and_no_other(store: Store) ->
     await store.write([*entries("scaling"), *entries("fruit")])
     await store.write(entries("fruit", texts=["Cherries are red."]))
     assert [(info.id, info.passages) for info in await store.documents("default")] == [("fruit", 1), ("scaling", 2)]
-    dense, sparse = await store.search(axis(3), query_vector("bananas"), 10, "default")
-    assert {hit.passage.text for hit in dense} == {"Cherries are red.", *TEXTS["scaling"]}
+    dense, sparse = await found(store, axis(3), "bananas")
+    assert {passage.text for passage, _ in dense} == {"Cherries are red.", *TEXTS["scaling"]}
     assert sparse == []
 
 
 async def test_tenants_never_meet(store: Store) -> None:
     await store.write(entries("fruit", "acme"))
     await store.write(entries("fruit", "globex", texts=["Bananas are blue."]))
-    dense, sparse = await store.search(axis(3), query_vector("bananas"), 10, "globex")
-    assert [hit.passage.text for hit in (*dense, *sparse)] == ["Bananas are blue."] * 2
+    dense, sparse = await found(store, axis(3), "bananas", scope=Scope("globex"))
+    assert [passage.text for passage, _ in (*dense, *sparse)] == ["Bananas are blue."] * 2
     assert [info.passages for info in await store.documents("acme")] == [3]
     assert not await store.delete("fruit", "initech")
     assert await store.delete("fruit", "globex")
@@ -119,8 +135,8 @@ async def test_delete_says_whether_there_was_one(store: Store) -> None:
     await store.write([*entries("scaling"), *entries("fruit")])
     assert await store.delete("fruit", "default")
     assert not await store.delete("fruit", "default")
-    dense, _ = await store.search(axis(3), query_vector(""), 10, "default")
-    assert {hit.passage.document_id for hit in dense} == {"scaling"}
+    dense, _ = await found(store, axis(3), "")
+    assert {passage.document_id for passage, _ in dense} == {"scaling"}
 
 
 async def test_documents_are_listed_with_their_own_url(store: Store) -> None:
@@ -134,14 +150,85 @@ async def test_documents_are_listed_with_their_own_url(store: Store) -> None:
 
 
 async def test_empty_store_answers(store: Store) -> None:
-    assert await store.search(axis(0), query_vector("anything"), 5, "default") == ([], [])
+    assert await found(store, axis(0), "anything") == ([], [])
     assert await store.documents("default") == []
 
 
 async def test_concurrent_calls(store: Store) -> None:
     await asyncio.gather(*(store.write(entries("fruit", f"t{n}")) for n in range(4)))
-    found = await asyncio.gather(*(store.search(axis(4), query_vector("apples"), 1, f"t{n}") for n in range(4)))
-    assert [hits[0].passage.tenant for hits, _ in found] == ["t0", "t1", "t2", "t3"]
+    sides = await asyncio.gather(*(found(store, axis(4), "apples", 1, Scope(f"t{n}")) for n in range(4)))
+    assert [dense[0][0].tenant for dense, _ in sides] == ["t0", "t1", "t2", "t3"]
+
+
+async def test_the_idf_counts_the_own_tenant_only(store: Store) -> None:
+    await store.write(entries("fruit", "acme"))
+    _, alone = await found(store, axis(0), "yellow bananas", scope=Scope("acme"))
+    _, again = await found(store, axis(0), "yellow bananas", scope=Scope("acme"))
+    await store.write(entries("fruit", "globex", texts=["Bananas are blue."] * 5))
+    _, beside = await found(store, axis(0), "yellow bananas", scope=Scope("acme"))
+    for other in (again, beside):
+        assert [(p, pytest.approx(score, rel=1e-4)) for p, score in other] == alone
+
+
+@pytest.mark.parametrize(
+    "question", ["the of and", "🚀🚀 ✨", "wie skaliert das? どうやって", "replicas " * 1_200, "\0", ""]
+)
+async def test_any_question_gets_an_answer(store: Store, question: str) -> None:
+    await store.write(entries("scaling"))
+    dense, _ = await found(store, axis(0), question)
+    assert len(dense) == 2
+
+
+async def test_groups_hide_documents(store: Store) -> None:
+    def grouped(document: str, *groups: str) -> list[Entry]:
+        return [replace(e, passage=replace(e.passage, groups=groups)) for e in entries(document)]
+
+    await store.write([*grouped("scaling"), *grouped("fruit", "ops", "dev")])
+    for groups, listed in (((), ["scaling"]), (("hr",), ["scaling"]), (("hr", "dev"), ["fruit", "scaling"])):
+        assert [info.id for info in await store.documents("default", groups)] == listed
+    assert await store.hidden(["scaling", "fruit", "no"], "default", ("hr",)) == ["fruit"]
+    assert await store.hidden(["scaling", "fruit", "no"], "acme", ("hr",)) == []
+    assert not await store.delete("fruit", "default", ("hr",))
+    assert await store.delete("fruit", "default", ("ops",))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (Filter(source=("wiki",)), "ab"),
+        (Filter(source=("wiki", "mail")), "abc"),
+        (Filter(tag=("faq",)), "ac"),
+        (Filter(source=("wiki",), tag=("faq", "none")), "a"),
+        (Filter(since="2026-03-01"), "bc"),
+        (Filter(until="2026-03-01"), "ab"),
+        (Filter(since="2026-03-01", until="2026-03-01"), "b"),
+        (Filter(since="2026-03-01T13:00:00+01:00", until="2026-03-01T12:00:00Z"), "b"),
+        (Filter(since="2027-01-02"), ""),
+        (Filter(tag=("",)), ""),
+    ],
+)
+async def test_filters_narrow_both_sides(store: Store, wanted: Filter, names: str) -> None:
+    about = {
+        "a": {"source": "wiki", "tags": "faq, how-to", "date": "2026-01-31"},
+        "b": {"source": "wiki", "tags": "news", "date": "2026-03-01T12:00:00"},
+        "c": {"source": "mail", "tags": "old,faq", "date": "2026-12-31T23:59:00-05:00"},
+        "d": {"date": "yesterday", "tags": " , "},
+    }
+    await store.write(
+        [
+            Entry(Passage(name, name, "replicas", metadata=given), axis(n), document_vector("replicas"))
+            for n, (name, given) in enumerate(about.items())
+        ]
+    )
+    for side in await found(store, axis(0), "replicas", scope=Scope("default", (), wanted)):
+        assert sorted(passage.id for passage, _ in side) == list(names)
+
+
+async def test_a_filter_without_a_date_is_refused_by_name(store: Store) -> None:
+    await store.write(entries("scaling"))
+    with pytest.raises(InvalidInput) as caught:
+        await found(store, axis(0), "replicas", scope=Scope("default", (), Filter(until="soon")))
+    assert caught.value.param == "filter.date.lte"
 
 
 async def test_a_bulk_load_is_found_and_exported_whole(store: Store) -> None:
@@ -153,10 +240,10 @@ async def test_a_bulk_load_is_found_and_exported_whole(store: Store) -> None:
     await store.settle()
     everything = {entry.passage.id: entry async for page in store.export() for entry in page}
     assert {e.passage.id for e in loaded} | {"scaling:0", "e:0"} == set(everything)
-    found = everything["scaling:0"]
-    assert found.passage == full
-    assert np.allclose(found.vector, axis(0))
-    assert dict(zip(found.sparse.indices, found.sparse.values, strict=True)) == pytest.approx(
+    held = everything["scaling:0"]
+    assert held.passage == full
+    assert np.allclose(held.vector, axis(0))
+    assert dict(zip(held.sparse.indices, held.sparse.values, strict=True)) == pytest.approx(
         dict(zip(uploaded[0].sparse.indices, uploaded[0].sparse.values, strict=True))
     )
     assert [e.passage async for page in store.export("api") for e in page] == [full]

@@ -3,14 +3,15 @@
 import asyncio
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rag.scope import Scope
 from rag.sparse import document_vector, query_vector
-from rag.store import Entry, StoreConfig, StoreLocked, StoreMismatch, open_store
+from rag.store import Entry, IndexConfig, StoreConfig, StoreLocked, StoreMismatch, open_store
 from rag.types import Passage
 
 PASSAGE = Passage("a:0", "a", "Replicas scale on ongoing requests.", "A")
@@ -23,8 +24,8 @@ async def test_documents_stay_after_a_restart(tmp_path: Path) -> None:
     await store.write([ENTRY])
     await store.close()
     store = open_store(config, 4)
-    dense, sparse = await store.search(ENTRY.vector, query_vector("replicas"), 3, "default")
-    assert [hit.passage for hit in (*dense, *sparse)] == [PASSAGE, PASSAGE]
+    dense, sparse = await store.search(ENTRY.vector, query_vector("replicas"), 3, Scope("default"))
+    assert await store.fetch([hit.id for hit in (*dense, *sparse)]) == [PASSAGE, PASSAGE]
     await store.close()
 
 
@@ -67,13 +68,37 @@ async def test_a_half_made_index_is_made_again(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_the_event_loop_runs_on_while_the_engine_works(tmp_path: Path) -> None:
+async def test_an_index_of_another_release_is_refused(tmp_path: Path) -> None:
+    await open_store(StoreConfig(path=tmp_path), 4).close()
+    (tmp_path / "index.json").write_text('{"dimensions": 4}')
+    with pytest.raises(StoreMismatch, match="another release"):
+        open_store(StoreConfig(path=tmp_path), 4)
+
+
+async def test_searches_and_the_event_loop_run_on_while_the_index_changes(tmp_path: Path) -> None:
     store = open_store(StoreConfig(path=tmp_path), 4)
-    busy = store._run(lambda: time.sleep(0.3))  # type: ignore[attr-defined]
-    ticks = 0
-    task = asyncio.ensure_future(busy)
-    while not task.done():
-        await asyncio.sleep(0.01)
-        ticks += 1
-    assert ticks > 3
+    await store.write([ENTRY])
+    held = threading.Event()
+    busy = asyncio.ensure_future(store._change(held.wait))  # type: ignore[attr-defined]
+    for _ in range(5):
+        dense, _ = await store.search(ENTRY.vector, query_vector("replicas"), 3, Scope("default"))
+        assert len(dense) == 1
+    assert not busy.done()
+    held.set()
+    await busy
     await store.close()
+
+
+@pytest.mark.parametrize(
+    "index",
+    [IndexConfig(quantization="scalar"), IndexConfig(on_disk=True), IndexConfig(hnsw_m=8, ef_construct=32, ef=16)],
+)
+async def test_every_kind_of_index_finds_and_reloads(tmp_path: Path, index: IndexConfig) -> None:
+    config = StoreConfig(path=tmp_path, index=index)
+    for fresh in (True, False):
+        store = open_store(config, 4)
+        if fresh:
+            await store.write([ENTRY])
+        [hit], _ = await store.search(ENTRY.vector, query_vector(""), 3, Scope("default"))
+        assert hit.score == pytest.approx(1, abs=1e-3)
+        await store.close()
