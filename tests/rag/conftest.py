@@ -9,6 +9,7 @@ import pytest
 from rag.collection import Collection
 from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.fakes import FakeEmbedder
+from rag.manifest import Manifest
 from rag.store import Entry, StoreConfig, open_store
 from rag.types import Vector
 
@@ -55,3 +56,15 @@ def stored(index: Path, collection: str = "raglan") -> list[Entry]:
             await store.close()
 
     return asyncio.run(export())
+
+
+async def make_version(collection: Collection, entries: Sequence[Entry], version: str = "") -> str:
+    """A finished, promoted version with these 4-dimensional entries, or of what stands in `version` already."""
+    made = version or collection.start()
+    if entries:
+        store = open_store(StoreConfig(path=collection.engine(made)), len(entries[0].vector))
+        await store.write(entries)
+        await store.close()
+    collection.finish(Manifest(version=made, created="2026-05-01", collection=collection.name))
+    collection.promote(made)
+    return made

@@ -1,0 +1,123 @@
+"""Listing, promotion, rollback and pruning of index versions, in folders and on a Qdrant server."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qdrant_client import AsyncQdrantClient
+
+from rag.collection import Collection, state_folder
+from rag.errors import NotFound
+from rag.ingest_files import main as ingest
+from rag.manifest import Manifest
+from rag.sparse import document_vector
+from rag.store import Entry
+from rag.store_qdrant import QdrantStore
+from rag.types import Passage
+from rag.versions import before, main
+from rag.versions_server import ServerEngine
+from tests.rag.conftest import CountingEmbedder, stored
+
+
+def entry(document: str, origin: str = "") -> Entry:
+    passage = Passage(f"{document}:0", document, document, metadata={"origin": origin} if origin else {})
+    return Entry(passage, np.array([1, 0, 0, 0], np.float32), document_vector(document))
+
+
+def test_promotion_and_rollback(
+    tmp_path: Path, counting: type[CountingEmbedder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    index = tmp_path / "index"
+    where = [f"--index={index}"]
+
+    def run(text: str, *more: str) -> None:
+        (docs / "a.md").write_text(text)
+        assert ingest([str(docs), *where, "--dimensions=64", *more]) == 0
+
+    def serving() -> str:
+        return stored(index)[0].passage.text
+
+    assert main(["rollback", *where]) == 2
+    assert "no version before" in capsys.readouterr().err
+    run("one")
+    run("two")
+    run("three", "--no-promote")
+    assert serving() == "two"
+    assert main(["list", *where]) == 0
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert [line[0] for line in lines] == [" ", "*", " "]
+    assert "1 documents" in lines[0]
+    last = lines[2].split()[0]
+    assert main(["promote", last, *where]) == 0
+    assert serving() == "three"
+    assert main(["rollback", *where]) == 0
+    assert main(["rollback", *where]) == 0
+    assert serving() == "one"
+    assert main(["promote", "never", *where]) == 2
+    assert "no version never" in capsys.readouterr().err
+
+
+def test_old_versions_are_kept_up_to_a_bound(tmp_path: Path) -> None:
+    collection = Collection(tmp_path, "raglan")
+    made = []
+    for _ in range(6):
+        made.append(collection.start())
+        collection.finish(Manifest(version=made[-1], created="", collection="raglan"))
+    assert made == sorted(made) == collection.versions()
+    collection.promote(made[3])
+    collection.serve(made[0])
+    assert collection.prunable(3) == [made[1], made[4], made[5]]
+    assert collection.prunable(5) == [made[1]]
+    assert collection.prunable(0) == [made[1], made[4], made[5]]
+
+
+def test_servers_have_folders_of_their_own() -> None:
+    assert state_folder(Path("var"), "") == Path("var")
+    assert state_folder(Path("var"), "http://a:6333") != state_folder(Path("var"), "http://b:6333")
+
+
+async def server_version(engine: ServerEngine, collection: Collection, *documents: str) -> str:
+    version = collection.start()
+    store = await engine.open(version)
+    await store.write([entry(document) for document in documents], settle=False)
+    await store.settle()
+    collection.finish(Manifest(version=version, created="", collection=collection.name))
+    await engine.finish(version)
+    return version
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
+async def test_a_server_switches_by_its_alias(tmp_path: Path) -> None:
+    client = AsyncQdrantClient(":memory:")
+    collection = Collection(tmp_path, "team")
+    engine = ServerEngine(client, collection, 4)
+
+    async def seen() -> set[str]:
+        return {info.id for info in await QdrantStore(client, "team", 4).documents("default")}
+
+    plain = QdrantStore(client, "team", 4)
+    await plain.write([entry("early", "api")])
+    first = await server_version(engine, collection, "one")
+    assert await engine.current() == ""
+    await engine.promote(first)
+    assert await seen() == {"one", "early"}
+
+    await QdrantStore(client, "team", 4).write([entry("up", "api")])
+    second = await server_version(engine, collection, "two")
+    assert await engine.versions() == [first, second]
+    await engine.promote(second)
+    assert await engine.current() == collection.current() == second
+    assert await seen() == {"two", "up", "early"}
+
+    await QdrantStore(client, "team", 4).delete("early", "default")
+    await engine.promote(await before(engine))
+    assert await seen() == {"one", "up"}
+    with pytest.raises(NotFound, match="no version before"):
+        await before(engine)
+    with pytest.raises(NotFound, match="no version nothing"):
+        await engine.promote("nothing")
+    await engine.remove(second)
+    assert await engine.versions() == collection.versions() == [first]
+    await engine.close()
