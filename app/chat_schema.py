@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictStr, model_validator
 
+from app.filter_schema import Narrowed
 from app.schema import Closed, ModelId, TopK, Whole, Words
 from rag.errors import Unsupported
 
@@ -125,6 +126,7 @@ class Options(Closed):
 
     retrieve: StrictBool | None = Field(default=None, description="Whether to answer from the documents (default).")
     top_k: TopK | None = None
+    filter: Narrowed | None = None
     session_id: SessionId | None = None
 
 

@@ -18,10 +18,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the key's name (None where no key is asked for) and the tenant whose documents it sees."""
+    """Who calls: the key's name (None where no key is asked for), the tenant and the groups whose documents it sees."""
 
     name: str | None
     tenant: str
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,11 @@ class Context:
         raise UnknownModel(f"There is no model named '{model[:100]}'.", "model")
 
     def settings(self, card: ModelCard) -> RequestSettings:
-        """The defaults for `card` and the caller's tenant."""
-        return replace(self.services.defaults, model=card.id, prompt=card.prompt, tenant=self.caller.tenant)
+        """The defaults for `card` and what the caller may see."""
+        seen = self.caller
+        return replace(
+            self.services.defaults, model=card.id, prompt=card.prompt, tenant=seen.tenant, groups=seen.groups
+        )
 
     async def within(self, work: Coroutine[Any, Any, T], stage: str) -> T:
         """Await `work` to the deadline. Raises DeadlineExceeded naming `stage`."""

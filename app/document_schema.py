@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictStr
 
+from app.context import Caller
 from app.schema import Closed, Shape, Words
+from app.services import Group
 from rag.types import Document, DocumentInfo
 
 MAX_DOCUMENTS = 256
@@ -29,9 +31,15 @@ class NewDocument(Closed):
     text: Words
     metadata: Annotated[dict[Key, Value], Field(max_length=32, default_factory=dict)]
 
-    def document(self, tenant: str) -> Document:
+    groups: Annotated[
+        list[Group], Field(max_length=64, default_factory=list, description="Who may see it; empty: all of the tenant.")
+    ]
+
+    def document(self, caller: Caller) -> Document:
         """As the ingestor takes it."""
-        return Document(self.id or self.name(), self.text, self.title, self.url, self.metadata, tenant)
+        groups = tuple(dict.fromkeys(self.groups))
+        name = self.id or self.name()
+        return Document(name, self.text, self.title, self.url, self.metadata, caller.tenant, groups)
 
     def name(self) -> str:
         """An id made from the content: the same text under the same title is the same document."""

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from app.context import Context, Here
+from app.context import Caller, Context, Here
 from app.document_schema import (
     BODY,
     ID,
@@ -42,21 +42,35 @@ DocumentPath = Annotated[str, Path(max_length=MAX_ID, pattern=ID, description="T
 async def add(request: Request, context: Here) -> DocumentList:
     """Store documents, as JSON or as files. They are searchable when the answer comes."""
     documents = await context.within(received(request, context), "read")
+    await context.within(refuse_hidden(documents, context), "retriever")
     return listed(await context.within(ingest(documents, context), "ingest"))
 
 
 @router.get("/v1/documents", summary="List the documents", response_description="The documents")
 async def documents(context: Here) -> DocumentList:
     """List the caller's documents, ordered by id."""
-    return listed(await context.within(context.services.library.documents(context.caller.tenant), "retriever"))
+    return listed(await context.within(context.services.library.documents(*seen(context)), "retriever"))
 
 
 @router.delete("/v1/documents/{id:path}", summary="Remove a document", response_description="Removed")
 async def remove(id: DocumentPath, context: Here) -> Removed:
     """Remove a document and its passages for good."""
-    if not await context.within(context.services.library.delete(id, context.caller.tenant), "retriever"):
+    if not await context.within(context.services.library.delete(id, *seen(context)), "retriever"):
         raise UnknownDocument("There is no document with this id.", "id")
     return Removed(id=id)
+
+
+def seen(context: Context) -> tuple[str, tuple[str, ...]]:
+    """The tenant and the groups whose documents the caller sees."""
+    return context.caller.tenant, context.caller.groups
+
+
+async def refuse_hidden(documents: list[Document], context: Context) -> None:
+    """Raise InvalidInput where a document would replace one that the caller may not see."""
+    ids = [document.id for document in documents]
+    if hidden := await context.services.library.hidden(ids, *seen(context)):
+        place = f"documents[{ids.index(hidden[0])}].id"
+        raise InvalidInput("This id is taken by a document of another group.", place)
 
 
 async def ingest(documents: list[Document], context: Context) -> list[DocumentInfo]:
@@ -68,7 +82,7 @@ async def received(request: Request, context: Context) -> list[Document]:
     limit = context.services.config.max_document_chars
     match request.headers.get("content-type", "").partition(";")[0].strip().lower():
         case "application/json":
-            return checked(parsed(await request.body(), context.caller.tenant), "documents", limit)
+            return checked(parsed(await request.body(), context.caller), "documents", limit)
         case "multipart/form-data":
             async with request.form(max_files=MAX_DOCUMENTS, max_fields=MAX_DOCUMENTS) as form:
                 return checked(await uploaded(form, context), "files", limit)
@@ -76,8 +90,10 @@ async def received(request: Request, context: Context) -> list[Document]:
             raise UnsupportedBody("Send application/json or multipart/form-data.")
 
 
-def parsed(body: bytes, tenant: str) -> list[Document]:
-    """A JSON body's documents. Raises RequestValidationError as FastAPI's own routes do."""
+def parsed(body: bytes, caller: Caller) -> list[Document]:
+    """A JSON body's documents. Raises RequestValidationError as FastAPI's own routes do, and InvalidInput for groups
+    that the caller is not in.
+    """
     try:
         given: Any = json.loads(body)
     except json.JSONDecodeError as error:
@@ -85,10 +101,14 @@ def parsed(body: bytes, tenant: str) -> list[Document]:
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, "There was an error parsing the body") from error
     try:
-        return [d.document(tenant) for d in DocumentsRequest.model_validate(given).documents]
+        documents = [d.document(caller) for d in DocumentsRequest.model_validate(given).documents]
     except ValidationError as error:
         located = [{**e, "loc": ("body", *e["loc"])} for e in error.errors(include_url=False)]
         raise RequestValidationError(located, body=given) from error
+    for n, document in enumerate(documents):
+        if not set(document.groups).issubset(caller.groups):
+            raise InvalidInput("Your key has not all of these groups.", f"documents[{n}].groups")
+    return documents
 
 
 async def uploaded(form: FormData, context: Context) -> list[Document]:

@@ -1,4 +1,4 @@
-"""`python -m app.keys NAME [--tenant T]`: makes an API key and shows it once, with its entry for the configuration."""
+"""`python -m app.keys NAME [--tenant T] [--group G]`: makes an API key, shown once, and its configuration entry."""
 
 import argparse
 import secrets
@@ -16,14 +16,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m app.keys", description=__doc__)
     parser.add_argument("name", help="who holds the key; the user id in traces")
     parser.add_argument("--tenant", default="default", help="whose documents the key sees (default: %(default)s)")
+    parser.add_argument("--group", action="append", default=[], help="a group whose documents it also sees; repeatable")
     options = parser.parse_args(arguments)
     key = "rgl-" + secrets.token_urlsafe(32)
     try:
-        entry = KeyConfig(name=options.name, sha256=digest(key), tenant=options.tenant)
+        entry = KeyConfig(name=options.name, sha256=digest(key), tenant=options.tenant, groups=options.group)
     except ValidationError as error:
         parser.error("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors()))
     print(f"The key, shown once: {key}\nUnder `api_keys` in the Serve YAML:")
     print(f"- name: {quoted(entry.name)}\n  sha256: {entry.sha256}\n  tenant: {quoted(entry.tenant)}")
+    if entry.groups:
+        print(f"  groups: [{', '.join(quoted(group) for group in entry.groups)}]")
     return 0
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, StrictBool
 
 from app.completion import scored, server_timing
 from app.context import Here
+from app.filter_schema import Narrowed
 from app.schema import Closed, Scored, Shape, TopK, Words
 from rag.consider import Clock, consider
 from rag.errors import TooLarge
@@ -21,6 +22,7 @@ class SearchRequest(Closed):
 
     query: Words
     top_k: TopK | None = None
+    filter: Narrowed | None = None
     rerank: StrictBool | None = Field(None, description="Whether to look closer at what the first stage found.")
 
 
@@ -48,6 +50,8 @@ async def search(body: SearchRequest, context: Here) -> Response:
     settings = replace(
         defaults,
         tenant=context.caller.tenant,
+        groups=context.caller.groups,
+        filter=body.filter.filter() if body.filter else defaults.filter,
         guard=False,
         retrieve=True,
         top_k=top_k,

@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.stages import Embedder, Library, Stages, Trace
 from rag.types import Document, DocumentInfo, RequestSettings
+
+Group = Annotated[str, Field(pattern=r"^[\w.@-]{1,64}$")]
 
 
 class KeyConfig(BaseModel):
@@ -18,6 +20,9 @@ class KeyConfig(BaseModel):
     name: str = Field(min_length=1, max_length=64, description="Who holds the key; the user id in traces.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key, in hex.")
     tenant: str = Field("default", min_length=1, max_length=64, description="Whose documents the key sees.")
+    groups: tuple[Group, ...] = Field(
+        (), max_length=64, description="Groups whose documents the key sees, beside those for all of the tenant."
+    )
 
 
 class HttpConfig(BaseModel):

@@ -97,7 +97,9 @@ def choose(body: ChatRequest, settings: RequestSettings) -> RequestSettings:
     options = body.raglan
     retrieve = settings.retrieve if options.retrieve is None else options.retrieve
     top_k = options.top_k or settings.top_k
-    return replace(settings, retrieve=retrieve, top_k=top_k, candidates=max(settings.candidates, top_k))
+    wanted = options.filter.filter() if options.filter else settings.filter
+    candidates = max(settings.candidates, top_k)
+    return replace(settings, retrieve=retrieve, top_k=top_k, candidates=candidates, filter=wanted)
 
 
 async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:

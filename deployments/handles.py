@@ -85,13 +85,18 @@ class RemoteRetriever(Remote):
     async def upsert(self, passages: Sequence[Passage], vectors: Vector) -> None:
         await reply(self.stage, self.timeout_s, lambda: self.handle.upsert.remote(list(passages), vectors))
 
-    async def delete(self, document_id: str, tenant: str) -> bool:
-        return bool(await reply(self.stage, self.timeout_s, lambda: self.handle.delete.remote(document_id, tenant)))
+    async def delete(self, document_id: str, tenant: str, groups: tuple[str, ...] = ()) -> bool:
+        call = self.handle.delete.remote
+        return bool(await reply(self.stage, self.timeout_s, lambda: call(document_id, tenant, groups)))
 
-    async def documents(self, tenant: str) -> list[DocumentInfo]:
-        found: list[DocumentInfo] = await reply(
-            self.stage, self.timeout_s, lambda: self.handle.documents.remote(tenant)
-        )
+    async def documents(self, tenant: str, groups: tuple[str, ...] = ()) -> list[DocumentInfo]:
+        call = self.handle.documents.remote
+        found: list[DocumentInfo] = await reply(self.stage, self.timeout_s, lambda: call(tenant, groups))
+        return found
+
+    async def hidden(self, ids: Sequence[str], tenant: str, groups: tuple[str, ...] = ()) -> list[str]:
+        call = self.handle.hidden.remote
+        found: list[str] = await reply(self.stage, self.timeout_s, lambda: call(list(ids), tenant, groups))
         return found
 
 

@@ -41,15 +41,20 @@ class Retriever:
         async with self.store.writing() as store:
             await HybridRetriever(store).upsert(passages, vectors)
 
-    async def delete(self, document_id: str, tenant: str) -> bool:
-        """Remove a document's passages."""
+    async def delete(self, document_id: str, tenant: str, groups: tuple[str, ...] = ()) -> bool:
+        """Remove a document's passages, if `groups` may read them."""
         async with self.store.writing() as store:
-            return await HybridRetriever(store).delete(document_id, tenant)
+            return await HybridRetriever(store).delete(document_id, tenant, groups)
 
-    async def documents(self, tenant: str) -> list[DocumentInfo]:
-        """List the tenant's documents."""
+    async def documents(self, tenant: str, groups: tuple[str, ...] = ()) -> list[DocumentInfo]:
+        """List the tenant's documents that `groups` may read."""
         async with self.store.reading() as store:
-            return await HybridRetriever(store).documents(tenant)
+            return await HybridRetriever(store).documents(tenant, groups)
+
+    async def hidden(self, ids: list[str], tenant: str, groups: tuple[str, ...] = ()) -> list[str]:
+        """Those of `ids` that are documents which `groups` may not read."""
+        async with self.store.reading() as store:
+            return await HybridRetriever(store).hidden(ids, tenant, groups)
 
     async def check_health(self) -> None:
         """Alive as long as the event loop runs."""

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from rag.errors import RaglanError
+from rag.payload import payloads
+from rag.scope import Scope
 from rag.stages import Kind, Stages
 from rag.types import (
     DocumentInfo,
@@ -69,6 +71,7 @@ class FakeLibrary:
             for (tenant, _), group in self.passages.items()
             if tenant == settings.tenant
             for p in group
+            if Scope(tenant, settings.groups, settings.filter).covers(payloads([p])[0])
         ]
         return sorted((h for h in hits if h.score > 0), key=lambda h: -h.score)[: settings.candidates]
 
@@ -76,14 +79,20 @@ class FakeLibrary:
         for key in {(p.tenant, p.document_id) for p in passages}:
             self.passages[key] = [p for p in passages if (p.tenant, p.document_id) == key]
 
-    async def delete(self, document_id: str, tenant: str) -> bool:
+    async def delete(self, document_id: str, tenant: str, groups: tuple[str, ...] = ()) -> bool:
+        if await self.hidden([document_id], tenant, groups):
+            return False
         return self.passages.pop((tenant, document_id), None) is not None
 
-    async def documents(self, tenant: str) -> list[DocumentInfo]:
+    async def hidden(self, ids: Sequence[str], tenant: str, groups: tuple[str, ...] = ()) -> list[str]:
+        seen = {info.id for info in await self.documents(tenant, groups)}
+        return sorted(key for key in ids if (tenant, key) in self.passages and key not in seen)
+
+    async def documents(self, tenant: str, groups: tuple[str, ...] = ()) -> list[DocumentInfo]:
         return [
             DocumentInfo(document, group[0].title, group[0].url, len(group), group[0].metadata)
             for (owner, document), group in sorted(self.passages.items())
-            if owner == tenant
+            if owner == tenant and Scope(tenant, groups).covers(payloads(group)[0])
         ]
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rag.chunk import embedded_text
 from rag.payload import point_id
 from rag.scope import Scope
-from rag.sparse import document_vector, query_vector, terms
+from rag.sparse import SparseVector, document_vector, query_vector, terms
 from rag.store import Entry, Groups, Scored, Store
 from rag.types import DocumentInfo, Hit, Passage, RequestSettings, Vector
 
@@ -66,11 +66,15 @@ class HybridRetriever:
 
     async def retrieve(self, question: str, vector: Vector, settings: RequestSettings) -> list[Hit]:
         """Return at most `settings.candidates` hits, best first; none when all are under `settings.min_score`."""
+        hits = await self.find(vector, query_vector(question), settings)
+        return hits if relevant(question, hits, settings.min_score) else []
+
+    async def find(self, vector: Vector, terms: SparseVector, settings: RequestSettings) -> list[Hit]:
+        """`retrieve` without its floor, for a question's vectors."""
         depth = max(DEPTH, settings.candidates)
         scope = Scope(settings.tenant, settings.groups, settings.filter)
-        dense, sparse = await self._store.search(vector, query_vector(question), depth, scope)
-        hits = await self._distinct(fuse(dense, sparse, settings.dense_weight), settings)
-        return hits if relevant(question, hits, settings.min_score) else []
+        dense, sparse = await self._store.search(vector, terms, depth, scope)
+        return await self._distinct(fuse(dense, sparse, settings.dense_weight), settings)
 
     async def _distinct(self, fused: Sequence["Fused"], settings: RequestSettings) -> list[Hit]:
         """The best candidates, each text once, and of a document no more than `settings.per_document`."""

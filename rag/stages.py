@@ -40,12 +40,16 @@ class Library(Protocol):
         """Replace the documents these passages belong to; they are searchable and durable on return."""
         ...
 
-    async def delete(self, document_id: str, tenant: str) -> bool:
-        """Remove a document's passages; False when there were none."""
+    async def delete(self, document_id: str, tenant: str, groups: tuple[str, ...] = ()) -> bool:
+        """Remove a document's passages; False when there were none that `groups` may read."""
         ...
 
-    async def documents(self, tenant: str) -> list[DocumentInfo]:
-        """List the tenant's documents, ordered by id."""
+    async def documents(self, tenant: str, groups: tuple[str, ...] = ()) -> list[DocumentInfo]:
+        """List the tenant's documents that `groups` may read, ordered by id."""
+        ...
+
+    async def hidden(self, ids: Sequence[str], tenant: str, groups: tuple[str, ...] = ()) -> list[str]:
+        """Those of `ids` that are documents which `groups` may not read."""
         ...
 
 

@@ -59,6 +59,10 @@ class EdgeStore:
     ) -> tuple[list[Scored], list[Scored]]:
         return await self._read(partial(self._search, vector, sparse, limit, scope))
 
+    async def nearest(self, vector: Vector, limit: int, scope: Scope) -> list[Scored]:
+        """The dense side by exact search: what the index is measured against."""
+        return await self._read(partial(self._nearest, vector, limit, scope))
+
     async def fetch(self, ids: Sequence[str]) -> list[Passage]:
         return await self._read(partial(self._fetch, ids))
 
@@ -132,6 +136,11 @@ class EdgeStore:
         found = self._shard.query_batch(edge.QueryBatchRequest(requests))
         sides = [[Scored(str(point.id), point.score) for point in points] for points in found]
         return sides[0], sides[1] if len(sides) > 1 else []
+
+    def _nearest(self, vector: Vector, limit: int, scope: Scope) -> list[Scored]:
+        query, params = edge.Query.Nearest(vector.tolist(), using=DENSE), edge.SearchParams(exact=True)
+        found = self._shard.query(edge.QueryRequest(limit=limit, query=query, filter=matching(scope), params=params))
+        return [Scored(str(point.id), point.score) for point in found]
 
     def _corpus(self, tenant: str) -> edge.IdfParams | None:
         """What the IDF counts. Counting a part costs by its size; a tenant that holds everything needs none."""

@@ -101,3 +101,50 @@ def test_a_bad_key_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         keys.main(["x" * 65])
     assert "name" in capsys.readouterr().err
+
+
+EVE = "rgl-eve"
+GROUPED = HttpConfig(
+    api_keys=(*KEYS, KeyConfig(name="eve", sha256=digest(EVE), tenant="red", groups=("ops", "hr"))),
+)
+
+
+async def test_groups_hide_documents_from_the_rest_of_the_tenant() -> None:
+    document = {"id": "secret", "text": "Replicas scale on ongoing requests.", "groups": ["ops"]}
+    async with browser(fake_services(GROUPED)) as client:
+        added = await client.post("/v1/documents", json={"documents": [document]}, headers=bearer(EVE))
+        assert added.status_code == 201
+        for key, count in ((ADA, 0), (BOB, 0), (EVE, 1)):
+            listed = await client.get("/v1/documents", headers=bearer(key))
+            found = await client.post("/v1/search", json={"query": "replicas"}, headers=bearer(key))
+            answer = await client.post("/v1/chat/completions", json=question(), headers=bearer(key))
+            assert len(listed.json()["data"]) == len(found.json()["hits"]) == count
+            assert len(answer.json()["raglan"]["passages"]) == count
+        taken = await client.post(
+            "/v1/documents", json={"documents": [{"id": "secret", "text": "mine"}]}, headers=bearer(ADA)
+        )
+        assert (taken.status_code, taken.json()["error"]["param"]) == (400, "documents[0].id")
+        assert (await client.delete("/v1/documents/secret", headers=bearer(ADA))).status_code == 404
+        assert (await client.delete("/v1/documents/secret", headers=bearer(EVE))).status_code == 200
+
+
+async def test_only_own_groups_can_be_given() -> None:
+    documents = [{"text": "a", "groups": ["hr"]}, {"text": "b", "groups": ["ops", "board"]}]
+    async with browser(fake_services(GROUPED)) as client:
+        refused = await client.post("/v1/documents", json={"documents": documents}, headers=bearer(EVE))
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "documents[1].groups")
+        assert (await client.get("/v1/documents", headers=bearer(EVE))).json()["data"] == []
+
+
+@pytest.mark.parametrize("extra", [{"tenant": "red"}, {"groups": ["ops"]}, {"filter": {"groups": "ops"}}])
+async def test_no_body_names_a_tenant_or_a_group(extra: dict[str, object]) -> None:
+    async with browser(fake_services(GROUPED)) as client:
+        found = await client.post("/v1/search", json={"query": "replicas", **extra}, headers=bearer(BOB))
+        asked = await client.post("/v1/chat/completions", json=question(raglan=extra), headers=bearer(BOB))
+    assert found.status_code == asked.status_code == 400
+
+
+def test_a_key_with_groups_prints_its_entry(capsys: pytest.CaptureFixture[str]) -> None:
+    assert keys.main(["ada", "--tenant", "red", "--group", "ops", "--group", "hr"]) == 0
+    [entry] = yaml.safe_load(capsys.readouterr().out.partition("YAML:\n")[2])
+    assert KeyConfig.model_validate(entry).groups == ("ops", "hr")

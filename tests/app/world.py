@@ -33,7 +33,7 @@ class FakeIngestor:
         for d in documents:
             parts = [p for p in d.text.split("\n\n") if p.strip()]
             passages = [
-                Passage(f"{d.id}#{n}", d.id, p, d.title, d.url, metadata=d.metadata, tenant=d.tenant)
+                Passage(f"{d.id}#{n}", d.id, p, d.title, d.url, metadata=d.metadata, tenant=d.tenant, groups=d.groups)
                 for n, p in enumerate(parts)
             ]
             await self.library.upsert(passages, await FakeEmbedder().embed(parts))
