@@ -16,6 +16,8 @@ from rag.ingest_scan import Item
 PER_TASK = 64
 """Items that are read together."""
 MAX_ACTORS = 64
+READER_CPUS = 0.25
+"""Of a core, for a process that reads: it shares one with a process that embeds, even where there is only one."""
 
 
 def embedded_by_ray(
@@ -28,18 +30,17 @@ def embedded_by_ray(
     ray.init(address=address, include_dashboard=False, log_to_driver=False, configure_logging=False)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
-        blocks = max(len(items) // PER_TASK, 1)
-        pending = ray.data.from_items([{"item": pickle.dumps(item)} for item in items], override_num_blocks=blocks)
-        prepared = pending.map_batches(
-            Reader, fn_constructor_args=(config,), batch_size=PER_TASK, concurrency=(1, MAX_ACTORS)
+        pending = ray.data.from_items(
+            [{"item": pickle.dumps(item)} for item in items], override_num_blocks=max(len(items) // PER_TASK, 1)
         )
-        done = prepared.map_batches(
-            Embedding,
-            fn_constructor_args=(config,),
-            batch_size=PER_TASK,
-            concurrency=(1, MAX_ACTORS),
-            num_gpus=1 if config.embed.device.startswith("cuda") else None,
-        )
+        given: dict[str, Any] = {
+            "fn_constructor_args": (config,),
+            "batch_size": PER_TASK,
+            "compute": ray.data.ActorPoolStrategy(min_size=1, max_size=MAX_ACTORS),
+        }
+        prepared = pending.map_batches(Reader, num_cpus=READER_CPUS, **given)
+        gpu = {"num_gpus": 1} if config.embed.device.startswith("cuda") else {}
+        done = prepared.map_batches(Embedding, num_cpus=1 - READER_CPUS, **gpu, **given)
         for row in done.iter_rows():
             yield pickle.loads(row["batch"])  # noqa: S301  # written by our own workers
     finally:
@@ -60,7 +61,7 @@ class Embedding:
     """Embeds items' passages; keeps the model."""
 
     def __init__(self, config: RowConfig) -> None:
-        self._embedder = SentenceEmbedder(config.embed)
+        self._embedder = SentenceEmbedder(config.embed.model_copy(update={"threads": config.embed.threads or 1}))
         self._embedder.load()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
