@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index run up down check test system bench bench-demo-model bench-embedding bench-retrieval eval demo-model lock config-reference
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-retrieval eval demo-model lock config-reference
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -33,6 +33,21 @@ PORT ?= 8000
 
 index: $(READY) ## Build the index from docs/ (nothing is done twice)
 	@$(RUN) -m rag.ingest docs --index $(INDEX) || [ $$? = 1 ]
+
+COLLECTION ?= raglan
+VERSIONS = $(RUN) -m rag.versions
+WHERE = --index $(INDEX) --collection $(COLLECTION)
+ingest: $(READY) ## Index folders or files: SRC="..." [COLLECTION=...] [ARGS="--tag x"]
+	@$(RUN) -m rag.ingest $(SRC) $(WHERE) $(ARGS)
+
+index-list: $(READY) ## List the index versions; a star marks the serving one
+	@$(VERSIONS) list $(WHERE)
+
+index-promote: $(READY) ## Let an index version serve: VERSION=...
+	@$(VERSIONS) promote $(VERSION) $(WHERE)
+
+index-rollback: $(READY) ## Let the index version before the serving one serve
+	@$(VERSIONS) rollback $(WHERE)
 
 run: index ## Run everything on this machine; Ctrl-C stops it
 	@$(RUN) -m deployments.run run $(PROFILE) --port $(PORT)

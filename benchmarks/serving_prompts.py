@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rag.collection import Collection
 from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.prompt import PromptBook, load_templates, token_counter
 from rag.rerank import MaxSimReranker, RerankConfig
@@ -75,7 +76,8 @@ async def find_cases(args: Mapping[str, Any], root: Path, index: Path, max_token
     embedder = SentenceEmbedder(embed)
     embedder.load()
     reranker = MaxSimReranker(embedder, RerankConfig(**args.get("rerank", {})))
-    store = open_store(StoreConfig(kind="edge", path=index), embed.dimensions)
+    collection = Collection(index, StoreConfig().collection)
+    store = open_store(StoreConfig(path=collection.engine(collection.current())), embed.dimensions)
     try:
         retriever = HybridRetriever(store)
         cases = []
