@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-retrieval eval demo-model lock config-reference
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval demo-model lock config-reference
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -81,6 +81,10 @@ bench-demo-model: $(READY) ## How exactly the demo model quotes
 
 bench: $(READY) ## The bare engine, ray.serve.llm and Raglan, side by side
 	@$(RUN) -m benchmarks.serving
+
+PASSAGES ?= 100000
+bench-search: $(READY) ## Search at size: PASSAGES=1000000, OUT=figures.json, ARGS=...
+	@$(RUN) -m benchmarks.search_scale --passages $(PASSAGES) $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 eval: $(READY) ## Measure retrieval: DATA=<BEIR folder> or SUITE=handbook, OUT=figures.json, ARGS="--dense-weight 0.4"
 	@test -n "$(DATA)$(SUITE)" || { echo "Say what to measure: make eval DATA=<BEIR folder>, or SUITE=handbook"; exit 2; }
