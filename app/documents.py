@@ -121,11 +121,15 @@ async def uploaded(form: FormData, context: Context) -> list[Document]:
         if len(filename) > MAX_ID or not re.fullmatch(ID, filename):
             raise InvalidInput("The file's name cannot be an id.", f"files[{n}]")
         try:
-            document = await asyncio.to_thread(context.services.read, filename, await file.read())
+            found = await asyncio.to_thread(context.services.read, filename, await file.read())
         except RaglanError as error:
             error.param = f"files[{n}]"
             raise
-        documents.append(replace(document, tenant=context.caller.tenant))
+        if not all(len(document.id) <= MAX_ID and re.fullmatch(ID, document.id) for document in found):
+            raise InvalidInput("An object's id in the file cannot be an id.", f"files[{n}]")
+        documents += [replace(document, tenant=context.caller.tenant) for document in found]
+        if len(documents) > MAX_DOCUMENTS:
+            raise TooLarge(f"An upload may hold {MAX_DOCUMENTS} documents.", f"files[{n}]")
     if not documents:
         raise InvalidInput("There is no file in the form.", "files")
     return documents

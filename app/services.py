@@ -87,7 +87,8 @@ class Services:
     """Everything `create_app` needs. `stages` binds the roles to one request's trace.
 
     `count_tokens` counts a text's tokens as the embedding model does; it blocks.
-    `read` takes a file's name and content; it blocks, and raises UnsupportedMedia, UnreadableDocument or TooLarge.
+    `read` takes a file's name and content and gives its documents; it blocks, and raises UnsupportedMedia,
+    UnreadableDocument or TooLarge.
     """
 
     config: HttpConfig
@@ -99,7 +100,7 @@ class Services:
     count_tokens: Callable[[str], int]
     library: Library
     ingestor: Ingestor
-    read: Callable[[str, bytes], Document]
+    read: Callable[[str, bytes], Sequence[Document]]
     tracer: Tracer
     feedback: Feedback
     dependencies: Callable[[], Awaitable[list[Dependency]]]

@@ -28,7 +28,7 @@ from rag.embed import TokenCounter
 from rag.followup import rewrite
 from rag.ingest import Ingestor
 from rag.prompt import PromptBook, load_templates, token_counter
-from rag.read import read_file
+from rag.read import read_documents
 from rag.stages import Stages, Trace
 
 READY_TIMEOUT_S = 2.0
@@ -100,7 +100,7 @@ class Ingress:
             count_tokens=TokenCounter(settings.embed),
             library=library,
             ingestor=Ingestor(embedder, library, settings.chunk, settings.embed),
-            read=partial(read_file, limits=settings.read),
+            read=partial(read_documents, limits=settings.read),
             tracer=self.tracer,
             feedback=FileFeedback(absolute(settings.feedback_path)),
             dependencies=self.dependencies,

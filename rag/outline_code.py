@@ -11,7 +11,7 @@ from rag.outline import Block, Line, Section
 CODE_SUFFIXES = """
 .py .js .mjs .ts .tsx .jsx .go .java .kt .scala .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .lua .r .jl .pl .sql .proto
 .sh .bash .yaml .yml .toml .ini .cfg .css"""
-CODE = frozenset(CODE_SUFFIXES.split())
+CODE = tuple(CODE_SUFFIXES.split())
 WORDS = "export default public private protected internal static final abstract async pub unsafe extern inline virtual"
 DEFINITION = re.compile(
     rf"(?P<indent>[ \t]*)(?:(?:{'|'.join(WORDS.split())})(?:\([^)\n]*\))?\s+)*"

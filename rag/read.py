@@ -74,8 +74,9 @@ def read_documents(name: str, data: bytes, limits: ReadConfig) -> list[Document]
     """
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in READERS:
+        named = ", ".join(name for name in READERS if name not in CODE)
         raise UnsupportedMedia(
-            f"{suffix or 'a file without extension'} cannot be read: send {', '.join(READERS)}", "file"
+            f"{suffix or 'a file without extension'} cannot be read: send {named} or source code", "file"
         )
     if len(data) > limits.max_bytes:
         raise TooLarge(f"the file has more than {limits.max_bytes:,} bytes", "file")

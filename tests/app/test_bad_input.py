@@ -12,7 +12,7 @@ from pypdf import PdfWriter
 
 from app.application import create_app
 from app.services import HttpConfig
-from rag.read import ReadConfig, read_file
+from rag.read import ReadConfig, read_documents
 from tests.app.world import MODEL, browser, fake_services
 
 CHAT, SEARCH, EMBED, DOCUMENTS, FEEDBACK = (
@@ -345,7 +345,7 @@ def pdf_bomb() -> bytes:
 FILES: list[tuple[str, bytes, int, str]] = [
     ("program.exe", b"MZ", 415, "unsupported_media_type"),
     ("noextension", b"text", 415, "unsupported_media_type"),
-    ("page.docx", b"PK", 415, "unsupported_media_type"),
+    ("page.docx", b"PK", 400, "unreadable_document"),
     ("bomb.txt", zip_bomb(), 400, "unreadable_document"),
     ("bomb.zip", zip_bomb(), 415, "unsupported_media_type"),
     ("really.md", pdf(), 400, "unreadable_document"),
@@ -364,7 +364,8 @@ FILES: list[tuple[str, bytes, int, str]] = [
 
 @pytest.mark.parametrize(("name", "data", "status", "code"), FILES, ids=[file[0] for file in FILES])
 async def test_a_file_that_cannot_be_read(name: str, data: bytes, status: int, code: str) -> None:
-    services = fake_services(CONFIG, read=partial(read_file, limits=ReadConfig(max_chars=CONFIG.max_document_chars)))
+    limits = ReadConfig(max_chars=CONFIG.max_document_chars)
+    services = fake_services(CONFIG, read=partial(read_documents, limits=limits))
     async with browser(services) as client:
         response = await client.post(DOCUMENTS, files={"files": (name, data)})
     check(response, code, "files[0]")
@@ -373,7 +374,7 @@ async def test_a_file_that_cannot_be_read(name: str, data: bytes, status: int, c
 
 async def test_a_pdf_that_unpacks_to_200_mb() -> None:
     config = HttpConfig()
-    services = fake_services(config, read=partial(read_file, limits=ReadConfig()))
+    services = fake_services(config, read=partial(read_documents, limits=ReadConfig()))
     async with browser(services) as client:
         response = await client.post(DOCUMENTS, files={"files": ("bomb.pdf", pdf_bomb())})
     assert response.status_code in (400, 413)

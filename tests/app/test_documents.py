@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from rag.read import ReadConfig, read_file
+from rag.read import ReadConfig, read_documents
 from tests.app.world import FakeIngestor, browser, fake_services
 
 TEXT = "Replicas scale on ongoing requests.\n\nA drained node takes no new work."
@@ -43,13 +43,25 @@ async def test_the_same_content_is_the_same_document() -> None:
 
 @pytest.mark.parametrize("field", ["files", "file"])
 async def test_files(field: str) -> None:
-    services = fake_services(read=partial(read_file, limits=ReadConfig()))
+    services = fake_services(read=partial(read_documents, limits=ReadConfig()))
     page = "<html><title>A page</title><body><h1>Head</h1><p>Replicas scale.</p></body></html>"
     files = [(field, ("notes.md", b"# Notes\n\nDrain the node.")), (field, ("page.html", page.encode()))]
     async with browser(services) as client:
         added = await client.post("/v1/documents", files=files)
     assert added.status_code == 201
     assert [(d["id"], d["title"]) for d in added.json()["data"]] == [("notes.md", "Notes"), ("page.html", "A page")]
+
+
+async def test_every_line_of_a_json_file_is_a_document() -> None:
+    services = fake_services(read=partial(read_documents, limits=ReadConfig()))
+    lines = b'{"_id": "a", "text": "Alpha."}\n{"text": "Beta."}\n'
+    async with browser(services) as client:
+        added = await client.post("/v1/documents", files=[("files", ("set.jsonl", lines))])
+        bad = await client.post("/v1/documents", files=[("files", ("bad.json", b'{"id": "a\\u0000", "text": "x"}'))])
+        many = await client.post("/v1/documents", files=[("files", ("many.jsonl", b'{"text": "x"}\n' * 257))])
+    assert [d["id"] for d in added.json()["data"]] == ["a", "set.jsonl#2"]
+    assert (bad.status_code, bad.json()["error"]["param"]) == (400, "files[0]")
+    assert (many.status_code, many.json()["error"]["param"]) == (413, "files[0]")
 
 
 async def test_nothing_is_stored_when_one_of_several_is_wrong() -> None:

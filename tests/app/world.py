@@ -41,11 +41,11 @@ class FakeIngestor:
         return infos
 
 
-def fake_read(name: str, data: bytes) -> Document:
+def fake_read(name: str, data: bytes) -> list[Document]:
     """Plain text only."""
     if not name.endswith(".txt"):
         raise UnsupportedMedia("Only .txt here.")
-    return Document(name, data.decode(), name)
+    return [Document(name, data.decode(), name)]
 
 
 @dataclass
