@@ -1,8 +1,7 @@
 """Near-identical passages: signatures of their words, and which passages the others are said by."""
 
 import re
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -51,7 +50,7 @@ class Duplicates:
 
     def __init__(self) -> None:
         self._same: dict[tuple[Hashable, bytes], int] = {}
-        self._near: dict[Hashable, MinHashLSH] = defaultdict(lambda: MinHashLSH(THRESHOLD, PERMUTATIONS))
+        self._near = MinHashLSH(THRESHOLD, PERMUTATIONS)
         self._values: dict[int, np.ndarray[Any, Any]] = {}
 
     def earlier(self, number: int, readers: Hashable, found: Signature) -> int | None:
@@ -59,14 +58,14 @@ class Duplicates:
         known = self._same.get((readers, found.same))
         if known is not None:
             return known
-        scope = (readers, found.near[:8])
-        values = np.frombuffer(found.near[8:], "<u4")
+        # Other readers or numbers turn every value into another: such passages never meet in a bucket.
+        scope = int(digest(repr(readers).encode(), found.near[:8])[:8], 16)
+        values = np.frombuffer(found.near[8:], "<u4") ^ np.uint32(scope)
         minhash = MinHash(PERMUTATIONS, permutations=permutations(), scheme=SCHEME, hashvalues=values)
-        candidates: Sequence[int] = sorted(self._near[scope].query(minhash))
-        for other in candidates:
+        for other in sorted(self._near.query(minhash)):
             if float((self._values[other] == values).mean()) >= THRESHOLD:
-                return other
+                return int(other)
         self._same[readers, found.same] = number
-        self._near[scope].insert(number, minhash)
+        self._near.insert(number, minhash)
         self._values[number] = values
         return None
