@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from rag.chunk import ChunkConfig
 from rag.collection import Collection, state_folder
 from rag.embed import EmbedConfig
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with collection.job(args.wait):
             return run(args, collection)
-    except RaglanError as error:
+    except (RaglanError, ValidationError) as error:
         print(f"rag.ingest: {error}", file=sys.stderr)
     except OSError as error:
         where = error.filename or args.index
@@ -130,6 +132,7 @@ def parser() -> argparse.ArgumentParser:
     add("--ray-address", default="local", help="the Ray cluster, or 'local' to start one for the job")
     add("--model", default=EmbedConfig().model, help="the embedder, as in the configuration's embed.model")
     add("--dimensions", type=int, default=EmbedConfig().dimensions, help="length of its vectors")
+    add("--engine", default="{}", help='JSON with settings of store.index, such as {"quantization": "scalar"}')
     add("--qdrant-url", default="", help="write to this Qdrant server instead of the embedded store")
     add("--api-key-file", type=Path, help="file that holds the Qdrant server's key")
     return out

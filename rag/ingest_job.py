@@ -21,6 +21,7 @@ from rag.ingest_rows import Prepared, Preparer, RowConfig, embedded
 from rag.ingest_scan import Item, Scan
 from rag.manifest import Manifest, Unreadable
 from rag.read import ReadConfig
+from rag.store import IndexConfig
 from rag.versions import make_engine
 
 BATCH = 256
@@ -41,7 +42,8 @@ class Job:
         self.args = args
         self.found = found
         self.config = RowConfig(ReadConfig(), ChunkConfig(), embed)
-        self.engine = make_engine(collection, embed.dimensions, args.qdrant_url, args.api_key_file)
+        index = IndexConfig.model_validate_json(args.engine)
+        self.engine = make_engine(collection, embed.dimensions, args.qdrant_url, args.api_key_file, index)
         self.done = 0
 
     async def run(self, wanted: dict[str, str], failed: dict[str, Unreadable], parent: Manifest | None) -> Manifest:

@@ -11,7 +11,7 @@ from rag.collection import Collection, state_folder
 from rag.errors import RaglanError
 
 if TYPE_CHECKING:
-    from rag.store import Store
+    from rag.store import IndexConfig, Store
 
 
 class Engine(Protocol):
@@ -55,14 +55,15 @@ class Engine(Protocol):
 class FolderEngine:
     """The embedded store: a folder for each version, a file that names the serving one."""
 
-    def __init__(self, collection: Collection, dimensions: int) -> None:
+    def __init__(self, collection: Collection, dimensions: int, index: "IndexConfig | None") -> None:
         self._collection = collection
         self._dimensions = dimensions
+        self._index = index
 
     async def open(self, version: str) -> "Store":
-        from rag.store import StoreConfig, open_store
+        from rag.store import IndexConfig, StoreConfig, open_store
 
-        config = StoreConfig(path=self._collection.engine(version))
+        config = StoreConfig(path=self._collection.engine(version), index=self._index or IndexConfig())
         return await asyncio.to_thread(open_store, config, self._dimensions)
 
     async def release(self, store: "Store") -> None:
@@ -84,21 +85,28 @@ class FolderEngine:
         await asyncio.to_thread(self._collection.remove, version)
 
     def settings(self) -> dict[str, Any]:
-        from rag.store import StoreConfig
-
-        return StoreConfig().model_dump(mode="json", exclude={"path", "url", "api_key", "collection", "timeout_s"})
+        return {"kind": "edge", **(self._index.model_dump() if self._index else {})}
 
     async def close(self) -> None:
         """Nothing is held open."""
 
 
-def make_engine(collection: Collection, dimensions: int, qdrant_url: str = "", key: Path | None = None) -> Engine:
-    """The embedded engine of `collection`, or the Qdrant server at `qdrant_url` with the key in the file `key`."""
+def make_engine(
+    collection: Collection,
+    dimensions: int,
+    qdrant_url: str = "",
+    key: Path | None = None,
+    index: "IndexConfig | None" = None,
+) -> Engine:
+    """The embedded engine of `collection`, or the Qdrant server at `qdrant_url` with the key in the file `key`.
+
+    `index` is how vectors of new versions are indexed; what only switches versions needs none.
+    """
     if not qdrant_url:
-        return FolderEngine(collection, dimensions)
+        return FolderEngine(collection, dimensions, index)
     from rag.versions_server import ServerEngine, connected
 
-    return ServerEngine(connected(qdrant_url, key), collection, dimensions)
+    return ServerEngine(connected(qdrant_url, key), collection, dimensions, index)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

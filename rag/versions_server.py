@@ -12,7 +12,7 @@ from qdrant_client import AsyncQdrantClient, models
 from rag.carry import carry
 from rag.collection import Collection
 from rag.errors import NotFound
-from rag.store import Store, StoreConfig
+from rag.store import IndexConfig, Store, StoreConfig
 from rag.store_qdrant import QdrantStore, connect, reaching
 
 WHOLE = ".whole"
@@ -27,14 +27,17 @@ def connected(url: str, key: Path | None) -> AsyncQdrantClient:
 class ServerEngine:
     """The versions of `collection` on a server. Every call raises StageUnavailable while it cannot be reached."""
 
-    def __init__(self, client: AsyncQdrantClient, collection: Collection, dimensions: int) -> None:
+    def __init__(
+        self, client: AsyncQdrantClient, collection: Collection, dimensions: int, index: IndexConfig | None = None
+    ) -> None:
+        self._index = index
         self._client = client
         self._collection = collection
         self._name = collection.name
         self._dimensions = dimensions
 
     async def open(self, version: str) -> Store:
-        return QdrantStore(self._client, f"{self._name}@{version}", self._dimensions)
+        return QdrantStore(self._client, f"{self._name}@{version}", self._dimensions, self._index)
 
     async def release(self, store: Store) -> None:
         """Stores share the engine's connection."""
@@ -82,7 +85,7 @@ class ServerEngine:
         self._collection.remove(version)
 
     def settings(self) -> dict[str, Any]:
-        return {"kind": "server"}
+        return {"kind": "server", **(self._index.model_dump() if self._index else {})}
 
     async def close(self) -> None:
         await self._client.close()

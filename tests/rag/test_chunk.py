@@ -118,11 +118,29 @@ def test_blank_text_gives_no_passages(text: str) -> None:
     assert chunk(Document("a", text), ChunkConfig(), count) == []
 
 
+MARKUP = """# A
+## B b
+### `c`
+===
+---
+~~~
+```
+```py
+| a | b |
+- item
+    code
+
+::
+def f(x):
+    def g():
+class A:
+@deco
+int f(int a) {
+[table]
+// note""".splitlines()
 LINE = st.one_of(
     st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r"), max_size=60),
-    st.sampled_from(
-        ["# A", "## B b", "### `c`", "===", "---", "~~~", "```", "```py", "| a | b |", "- item", "    code", "", "::"]
-    ),
+    st.sampled_from(MARKUP),
     st.integers(1, 80).map(lambda n: "word, and. " * n),
 )
 
@@ -130,5 +148,6 @@ LINE = st.one_of(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lines=st.lists(LINE, max_size=30), title=st.text(max_size=80), limit=st.integers(32, 120))
 def test_any_text_is_covered_exactly_within_the_limit(lines: list[str], title: str, limit: int) -> None:
-    document = Document("d", "\n".join(lines), title, "/d")
-    check(document, chunk(document, ChunkConfig(max_tokens=limit), count), limit)
+    for name in ("d", "d.py", "d.c"):
+        document = Document(name, "\n".join(lines), title, "/d")
+        check(document, chunk(document, ChunkConfig(max_tokens=limit), count), limit)

@@ -149,7 +149,8 @@ def test_the_manifest_says_what_an_answer_rests_on(folder: Path, tmp_path: Path)
     assert run(folder) == 0
     first = collection.manifest(collection.current())
     (folder / "one.md").write_text("# One\n\nChanged.\n")
-    assert run(folder) == 0
+    assert run(folder, '--engine={"quantisation": "scalar"}') == 2
+    assert run(folder, '--engine={"quantization": "scalar"}') == 0
     second = collection.manifest(collection.current())
     assert first
     assert second
@@ -160,7 +161,7 @@ def test_the_manifest_says_what_an_answer_rests_on(folder: Path, tmp_path: Path)
     assert (second.documents, second.passages) == (2, 2)
     assert second.embed["dimensions"] == 64
     assert second.chunk["max_tokens"] == 256
-    assert second.engine["kind"] == "edge"
+    assert (second.engine["kind"], second.engine["quantization"]) == ("edge", "scalar")
     assert second.code["version"]
 
 
