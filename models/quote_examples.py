@@ -96,7 +96,7 @@ class ExampleMaker:
     @staticmethod
     def _line_limit(rng: random.Random, progress: float) -> int:
         top = 14 + min(1.0, progress / 0.6) * (LONGEST_LINE - 14)
-        return int(4 + (top - 4) * rng.random() ** 2)
+        return int(4 + (top - 4) * rng.random() ** (2 - 0.8 * progress))
 
     def _line(self, rng: random.Random, progress: float, limit: int) -> Ids:
         """Return one line of at least one and at most `limit` tokens, without a newline."""
@@ -118,10 +118,10 @@ class ExampleMaker:
 
     def _text_line(self, rng: random.Random, limit: int) -> Ids:
         draw = rng.random()
-        if draw < 0.3:
+        if draw < 0.4:
             text = synthetic_line(rng, max(1, limit // 14))
         else:
-            source = self._corpus.code if draw < 0.6 else self._corpus.sentences
+            source = self._corpus.code if draw < 0.7 else self._corpus.sentences
             text = rng.choice(source)
             while len(text) < 2.2 * limit and rng.random() < 0.85:
                 text = f"{text} {rng.choice(source)}"

@@ -34,7 +34,7 @@ class Recipe:
     """
 
     seed: int = 0
-    tokens: int = 26_000_000
+    tokens: int = 30_000_000
     batch_tokens: int = 3072
     adam_rate: float = 2e-3
     muon_rate: float = 4e-3
