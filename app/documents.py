@@ -23,7 +23,7 @@ from app.document_schema import (
     Removed,
     listed,
 )
-from app.errors import UnknownDocument, UnsupportedBody
+from app.errors import ForeignGroup, IdTaken, UnknownDocument, UnsupportedBody
 from rag.errors import InvalidInput, RaglanError, TooLarge
 from rag.types import Document, DocumentInfo
 
@@ -66,11 +66,11 @@ def seen(context: Context) -> tuple[str, tuple[str, ...]]:
 
 
 async def refuse_hidden(documents: list[Document], context: Context) -> None:
-    """Raise InvalidInput where a document would replace one that the caller may not see."""
+    """Raise IdTaken where a document would replace one that the caller may not see."""
     ids = [document.id for document in documents]
     if hidden := await context.services.library.hidden(ids, *seen(context)):
         place = f"documents[{ids.index(hidden[0])}].id"
-        raise InvalidInput("This id is taken by a document of another group.", place)
+        raise IdTaken("This id is taken by a document of another group.", place)
 
 
 async def ingest(documents: list[Document], context: Context) -> list[DocumentInfo]:
@@ -91,7 +91,7 @@ async def received(request: Request, context: Context) -> list[Document]:
 
 
 def parsed(body: bytes, caller: Caller) -> list[Document]:
-    """A JSON body's documents. Raises RequestValidationError as FastAPI's own routes do, and InvalidInput for groups
+    """A JSON body's documents. Raises RequestValidationError as FastAPI's own routes do, and ForeignGroup for groups
     that the caller is not in.
     """
     try:
@@ -107,7 +107,7 @@ def parsed(body: bytes, caller: Caller) -> list[Document]:
         raise RequestValidationError(located, body=given) from error
     for n, document in enumerate(documents):
         if not set(document.groups).issubset(caller.groups):
-            raise InvalidInput("Your key has not all of these groups.", f"documents[{n}].groups")
+            raise ForeignGroup("Your key has not all of these groups.", f"documents[{n}].groups")
     return documents
 
 

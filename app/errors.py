@@ -29,6 +29,14 @@ class UnknownDocument(domain.NotFound):
     """The caller's tenant has no such document."""
 
 
+class ForeignGroup(domain.InvalidInput):
+    """A document is given to a group that the caller is not in."""
+
+
+class IdTaken(domain.InvalidInput):
+    """A document of this id is there, and the caller may not see it."""
+
+
 class UnsupportedBody(domain.InvalidInput):
     """The body is not of a media type this route takes."""
 
@@ -41,6 +49,8 @@ TABLE: dict[type[BaseException], tuple[int, str, str]] = {
     domain.TooLarge: (413, INVALID, "too_large"),
     domain.UnsupportedMedia: (415, INVALID, "unsupported_media_type"),
     UnsupportedBody: (415, INVALID, "unsupported_media_type"),
+    ForeignGroup: (403, INVALID, "foreign_group"),
+    IdTaken: (409, INVALID, "id_taken"),
     domain.NotFound: (404, INVALID, "not_found"),
     UnknownModel: (404, INVALID, "model_not_found"),
     UnknownDocument: (404, INVALID, "document_not_found"),

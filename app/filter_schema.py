@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StrictStr
+from pydantic import AfterValidator, Field, StrictStr, WithJsonSchema
 
 from app.schema import Closed
 from rag.scope import moment
@@ -19,7 +19,12 @@ def dated(text: str) -> str:
     return text
 
 
-Date = Annotated[StrictStr, Field(max_length=40), AfterValidator(dated)]
+Date = Annotated[
+    StrictStr,
+    Field(max_length=40),
+    AfterValidator(dated),
+    WithJsonSchema({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time", "maxLength": 40}]}),
+]
 
 
 class Dates(Closed):

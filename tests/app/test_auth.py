@@ -123,7 +123,7 @@ async def test_groups_hide_documents_from_the_rest_of_the_tenant() -> None:
         taken = await client.post(
             "/v1/documents", json={"documents": [{"id": "secret", "text": "mine"}]}, headers=bearer(ADA)
         )
-        assert (taken.status_code, taken.json()["error"]["param"]) == (400, "documents[0].id")
+        assert (taken.status_code, taken.json()["error"]["param"]) == (409, "documents[0].id")
         assert (await client.delete("/v1/documents/secret", headers=bearer(ADA))).status_code == 404
         assert (await client.delete("/v1/documents/secret", headers=bearer(EVE))).status_code == 200
 
@@ -132,7 +132,7 @@ async def test_only_own_groups_can_be_given() -> None:
     documents = [{"text": "a", "groups": ["hr"]}, {"text": "b", "groups": ["ops", "board"]}]
     async with browser(fake_services(GROUPED)) as client:
         refused = await client.post("/v1/documents", json={"documents": documents}, headers=bearer(EVE))
-        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "documents[1].groups")
+        assert (refused.status_code, refused.json()["error"]["param"]) == (403, "documents[1].groups")
         assert (await client.get("/v1/documents", headers=bearer(EVE))).json()["data"] == []
 
 
