@@ -31,3 +31,8 @@ def document_scores(scores: NDArray[np.float64], documents: Sequence[str], sizes
         best = sorted(values, reverse=True)[:counted]
         means[document] = (sum(best) + worst * (counted - len(best))) / counted
     return np.array([means[document] for document in documents])
+
+
+def standard(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The scores in their own standard deviations from their mean."""
+    return np.asarray((scores - scores.mean()) / (scores.std() + 1e-9))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rag.chunk import embedded_prefix, embedded_text
+from rag.document_scores import standard
 from rag.embed import EmbedConfig, SentenceEmbedder, TokenVectors
 from rag.sentences import Kind, sentences
 from rag.sparse import STOPWORDS, terms
@@ -237,8 +238,3 @@ def token_weight(word: str) -> float:
 def halved(tokens: TokenVectors) -> TokenVectors:
     """In half precision: MaxSim does not notice, memory does."""
     return replace(tokens, vectors=tokens.vectors.astype(np.float16))
-
-
-def standard(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The scores in their own standard deviations from their mean."""
-    return np.asarray((scores - scores.mean()) / (scores.std() + 1e-9))

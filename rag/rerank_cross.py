@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.chunk import embedded_text
-from rag.rerank import RerankConfig, standard
+from rag.document_scores import standard
+from rag.rerank import RerankConfig
 from rag.types import Hit, RequestSettings
 
 if TYPE_CHECKING:

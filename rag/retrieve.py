@@ -2,22 +2,24 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.chunk import embedded_text
+from rag.document_scores import document_scores, standard
 from rag.payload import point_id
 from rag.scope import Scope
 from rag.sparse import SparseVector, document_vector, query_vector, terms
-from rag.store import Entry, Groups, Scored, Store
+from rag.store import Entry, Groups, Owner, Scored, Store
 from rag.types import DocumentInfo, Hit, Passage, RequestSettings, Vector
 
-DEPTH = 50
-"""Passages asked of each side at least: the more are known, the better standardising knows a typical score."""
+DEPTH = 100
+"""Passages asked of each side at least: the more are known, the better standardising knows a typical score, and the
+documents' scores what speaks for each."""
 LOOKED_AT = 10
 """Hits that may lift a question over the floor."""
 
@@ -29,7 +31,7 @@ class RetrieveConfig(BaseModel):
 
     candidates: int = Field(20, ge=1, le=200, description="Passages given to the reranker.")
     per_document: int = Field(
-        8, ge=0, le=200, description="Most candidates from one document; 0: as many as there are."
+        3, ge=0, le=200, description="Most candidates from one document; 0: as many as there are."
     )
     top_k: int = Field(4, ge=1, le=50, description="Passages that the answer may rest on.")
     dense_weight: float = Field(
@@ -74,7 +76,9 @@ class HybridRetriever:
         depth = max(DEPTH, settings.candidates)
         scope = Scope(settings.tenant, settings.groups, settings.filter)
         dense, sparse = await self._store.search(vector, terms, depth, scope)
-        return await self._distinct(fuse(dense, sparse, settings.dense_weight), settings)
+        fused = fuse(dense, sparse, settings.dense_weight)
+        owners = await self._store.owners([one.id for one in fused])
+        return await self._distinct(with_documents(fused, owners), settings)
 
     async def _distinct(self, fused: Sequence["Fused"], settings: RequestSettings) -> list[Hit]:
         """The best candidates, each text once, and of a document no more than `settings.per_document`."""
@@ -152,6 +156,19 @@ def fuse(dense: Sequence[Scored], sparse: Sequence[Scored], dense_weight: float)
         Fused(key, score, sides[0].get(key), sides[1].get(key)) for key, score in zip(ids, fused.tolist(), strict=True)
     ]
     return sorted(found, key=lambda one: -one.score)
+
+
+def with_documents(fused: Sequence[Fused], owners: Mapping[str, Owner]) -> list[Fused]:
+    """Each passage's score with its document's added, both standardised; without the passages that have no owner."""
+    kept = [one for one in fused if one.id in owners]
+    if not kept:
+        return []
+    scores = np.array([one.score for one in kept])
+    own = [owners[one.id] for one in kept]
+    documents = document_scores(scores, [o.document for o in own], [o.passages for o in own])
+    total = standard(scores) + standard(documents)
+    both = [replace(one, score=score) for one, score in zip(kept, total.tolist(), strict=True)]
+    return sorted(both, key=lambda one: -one.score)
 
 
 def standardised(scores: dict[str, float], keys: Sequence[str]) -> NDArray[np.float64]:

@@ -20,6 +20,8 @@ from rag.types import DocumentInfo, Passage, Vector
 
 PAGE = 500
 """Points in one request, and in one page of what is listed."""
+OWNER = ["document_id", "passages"]
+"""The payload's fields that make an Owner."""
 
 
 class StoreLocked(RaglanError):
@@ -80,6 +82,14 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The document that a stored passage belongs to, by the tenant's id, and how many passages it has."""
+
+    document: str
+    passages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A passage with its vectors, as it is written."""
 
@@ -119,6 +129,10 @@ class Store(Protocol):
         """The passages that `search` found, in the order of `ids`; without those deleted meanwhile."""
         ...
 
+    async def owners(self, ids: Sequence[str]) -> dict[str, Owner]:
+        """Whose the passages are that `search` found; without those deleted meanwhile."""
+        ...
+
     async def delete(self, document_id: str, tenant: str, groups: Groups = None) -> bool:
         """Remove a document durably; False when there was none that `groups` may read (None: any)."""
         ...
@@ -149,6 +163,11 @@ def open_store(config: StoreConfig, dimensions: int) -> Store:
     from rag.store_qdrant import QdrantStore, connect
 
     return QdrantStore(connect(config), config.collection, dimensions, config.index)
+
+
+def to_owner(payload: dict[str, Any]) -> Owner:
+    """The owner of the passage with this payload."""
+    return Owner(payload["document_id"], payload["passages"])
 
 
 class FakeStore:
@@ -189,6 +208,9 @@ class FakeStore:
 
     async def fetch(self, ids: Sequence[str]) -> list[Passage]:
         return [self.points[key][0].passage for key in ids if key in self.points]
+
+    async def owners(self, ids: Sequence[str]) -> dict[str, Owner]:
+        return {key: to_owner(self.points[key][1]) for key in ids if key in self.points}
 
     async def delete(self, document_id: str, tenant: str, groups: Groups = None) -> bool:
         gone = [

@@ -14,7 +14,7 @@ from rag.errors import StageUnavailable
 from rag.payload import DOCUMENT, KEYWORDS, payloads, point_id, to_info, to_passage
 from rag.scope import Scope
 from rag.sparse import SparseVector
-from rag.store import PAGE, Entry, Groups, IndexConfig, Scored, StoreConfig, StoreMismatch
+from rag.store import OWNER, PAGE, Entry, Groups, IndexConfig, Owner, Scored, StoreConfig, StoreMismatch, to_owner
 from rag.types import DocumentInfo, Passage, Vector
 
 DENSE = "dense"
@@ -127,6 +127,11 @@ class QdrantStore:
             records = await self._client.retrieve(self._collection, list(ids), with_payload=True)
         found = {str(record.id): record.payload or {} for record in records}
         return [to_passage(found[key]) for key in ids if key in found]
+
+    async def owners(self, ids: Sequence[str]) -> dict[str, Owner]:
+        async with reaching():
+            records = await self._client.retrieve(self._collection, list(ids), with_payload=OWNER)
+        return {str(record.id): to_owner(record.payload or {}) for record in records}
 
     async def delete(self, document_id: str, tenant: str, groups: Groups = None) -> bool:
         async with reaching():
