@@ -78,7 +78,11 @@ def make_shard(path: Path, dimensions: int, config: IndexConfig) -> edge.EdgeSha
 
 
 def shard_config(dimensions: int, config: IndexConfig) -> edge.EdgeConfig:
-    """The engine's configuration. Payload stays on disk: only the few passages of an answer are read."""
+    """The engine's configuration.
+
+    Payload is mapped and read ahead unless `on_disk`: first touches cost some 2 of 6 ms a search at 100,000
+    passages.
+    """
     pinned = edge.Memory.Pinned
     scalar = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, quantile=0.99, memory=pinned)
     memory = edge.Memory.Cold if config.on_disk else edge.Memory.Cached
@@ -86,5 +90,6 @@ def shard_config(dimensions: int, config: IndexConfig) -> edge.EdgeConfig:
         vectors={DENSE: edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine, memory=memory)},
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         hnsw_config=edge.HnswIndexConfig(config.hnsw_m, config.ef_construct, FULL_SCAN_KB),
+        payload_memory=memory,
         quantization_config=scalar if config.quantization == "scalar" else None,
     )
