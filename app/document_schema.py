@@ -95,7 +95,8 @@ FORM: dict[str, Any] = {
             "items": {"type": "string", "format": "binary"},
             "minItems": 1,
             "maxItems": MAX_DOCUMENTS,
-            "description": "Files of type .md, .rst, .html, .txt or .pdf; a file's name becomes the document's id.",
+            "description": "Files of type .md, .rst, .html, .txt, .pdf, .docx, .ipynb, .json, .jsonl or source code; a "
+            "file's name becomes the document's id.",
         }
     },
     "required": ["files"],
