@@ -3,74 +3,80 @@
 Ray ends its workers without letting them clean up, so vLLM's message queues and joblib's semaphores would stay.
 """
 
-import ctypes
 import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-PR_SET_CHILD_SUBREAPER = 36
 SHARED_MEMORY = "/dev/shm/"  # noqa: S108  where the kernel keeps it; nothing is created here
 POLL_S = 0.1
 
 
-def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent dies, so that `descendants` finds it."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process; its start time, in clock ticks since boot, tells it from a later one of the same id."""
+
+    pid: int
+    started: int
 
 
-def descendants() -> set[int]:
-    """The ids of this process's children and theirs that run."""
-    children: dict[int, list[int]] = {}
-    for pid, parent in running():
-        children.setdefault(parent, []).append(pid)
-    found: set[int] = set()
+def descendants() -> set[Process]:
+    """The running children of this process, and theirs."""
+    children: dict[int, list[Process]] = {}
+    for process, parent in running():
+        children.setdefault(parent, []).append(process)
+    found: set[Process] = set()
     waiting = [os.getpid()]
     while waiting:
         new = set(children.get(waiting.pop(), [])) - found
         found |= new
-        waiting += new
+        waiting += [process.pid for process in new]
     return found
 
 
-def running() -> Iterator[tuple[int, int]]:
-    """Every process that is no zombie, with its parent."""
+def running() -> Iterator[tuple[Process, int]]:
+    """Every process that is no zombie, with its parent's id."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-        except (OSError, ValueError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
             continue
-        if state != "Z":
-            yield int(folder.name), int(parent)
+        if fields[0] != "Z":
+            yield Process(int(folder.name), int(fields[19])), int(fields[1])
 
 
-def shared_files(pids: set[int]) -> set[Path]:
+def shared_files(processes: set[Process]) -> set[Path]:
     """The files under /dev/shm that these processes have mapped."""
     found = set()
-    for pid in pids:
+    for process in processes:
         try:
-            maps = Path(f"/proc/{pid}/maps").read_text()
+            maps = Path(f"/proc/{process.pid}/maps").read_text()
         except OSError:
             continue
         found |= {Path(line[line.index(SHARED_MEMORY) :]) for line in maps.splitlines() if SHARED_MEMORY in line}
     return {path for path in found if path.exists()}
 
 
-def clear(files: set[Path], patience_s: float) -> None:
-    """Wait for the descendants to end, kill those that have not after `patience_s`, then remove their `files`.
+def clear(processes: set[Process], files: set[Path], patience_s: float) -> None:
+    """Wait for `processes` to end, kill those that have not after `patience_s`, then remove their `files`.
 
     A file that another process has mapped stays.
     """
     deadline = time.monotonic() + patience_s
-    while (left := descendants()) and time.monotonic() < deadline:
+    while (left := processes & alive()) and time.monotonic() < deadline:
         time.sleep(POLL_S)
-    for pid in left:
+    for process in left:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    while descendants() & left:
+    while processes & alive():
         time.sleep(POLL_S)
-    for path in files - shared_files({pid for pid, _ in running()}):
+    for path in files - shared_files(alive()):
         path.unlink(missing_ok=True)
+
+
+def alive() -> set[Process]:
+    return {process for process, _ in running()}

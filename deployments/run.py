@@ -59,7 +59,6 @@ def run(config: dict[str, Any]) -> int:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     schema = ServeDeploySchema.model_validate(config)
-    leftovers.adopt_orphans()
     ray.init(
         address="local",
         namespace="serve",
@@ -80,10 +79,11 @@ def run(config: dict[str, Any]) -> int:
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        shared = leftovers.shared_files(leftovers.descendants())
+        ours = leftovers.descendants()
+        files = leftovers.shared_files(ours)
         serve.shutdown()
         ray.shutdown()
-        leftovers.clear(shared, ORPHANS_S)
+        leftovers.clear(ours, files, ORPHANS_S)
     return 0
 
 
