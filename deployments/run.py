@@ -57,7 +57,6 @@ def run(config: dict[str, Any]) -> int:
     from ray.serve._private import api
     from ray.serve.schema import ServeDeploySchema
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     schema = ServeDeploySchema.model_validate(config)
     ray.init(
         address="local",
@@ -67,6 +66,7 @@ def run(config: dict[str, Any]) -> int:
         log_to_driver=False,
         configure_logging=False,
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has just put a handler of its own there
     try:
         client = api.serve_start(http_options=schema.http_options.model_dump(), proxy_location=schema.proxy_location)
         client.deploy_apps(schema, _blocking=False)
