@@ -21,15 +21,12 @@ def build(args: dict[str, Any]) -> Application:
     settings = Settings.load(args)
     tracing = settings.tracing
     embed = settings.embed.model_copy(update={"onnx_path": absolute(settings.embed.onnx_path)})
+    store = settings.store.model_copy(update={"path": absolute(settings.store.path)})
     stages = {
         "Embedder": serve.deployment(Embedder, name="Embedder").bind(embed, tracing),
         "Guard": serve.deployment(Guard, name="Guard").bind(settings.guard, tracing),
-        "Retriever": serve.deployment(Retriever, name="Retriever").bind(
-            settings.store.model_copy(update={"path": absolute(settings.store.path)}),
-            settings.embed.dimensions,
-            tracing,
-        ),
-        "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, embed, tracing),
+        "Retriever": serve.deployment(Retriever, name="Retriever").bind(store, settings.embed.dimensions, tracing),
+        "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, embed, store, tracing),
         "Validator": serve.deployment(Validator, name="Validator").bind(settings.validate_, tracing),
     }
     engines = {
