@@ -82,7 +82,7 @@ def clear(processes: set[Process], files: set[Path], patience_s: float) -> None:
 
 
 def ownerless() -> set[Path]:
-    """joblib's semaphores under /dev/shm whose process has ended."""
+    """Joblib's semaphores under /dev/shm whose process has ended."""
     pids = {process.pid for process in alive()}
     made = ((path, SEMAPHORE.match(path.name)) for path in Path(SHARED_MEMORY).iterdir())
     return {path for path, match in made if match and int(match[1]) not in pids}
