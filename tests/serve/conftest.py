@@ -149,7 +149,7 @@ def start(folder: Path) -> Iterator[Running]:
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(180)  # an engine may take its graceful_shutdown_timeout_s of 120
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
