@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from app.connection import while_connected
 from app.errors import UnknownModel
+from app.flagged import Flags
 from app.services import ModelCard, Services
 from rag.errors import DeadlineExceeded
 from rag.types import RequestSettings
@@ -23,6 +24,7 @@ class Caller:
     name: str | None
     tenant: str
     groups: tuple[str, ...] = ()
+    reviewer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Context:
     request_id: str
     request: Request
     deadline: float
+    flags: Flags
 
     def card(self, model: str) -> ModelCard:
         """The model a request names. Raises UnknownModel."""
@@ -64,7 +67,7 @@ class Context:
 async def context(request: Request) -> Context:
     services: Services = request.app.state.services
     deadline = asyncio.get_running_loop().time() + services.config.request_timeout_s
-    return Context(services, request.state.caller, request.state.request_id, request, deadline)
+    return Context(services, request.state.caller, request.state.request_id, request, deadline, request.app.state.flags)
 
 
 Here = Annotated[Context, Depends(context)]

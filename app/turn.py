@@ -11,6 +11,7 @@ from app.chat_rules import check
 from app.chat_schema import ChatRequest, text_of
 from app.completion import AnswerMessage, ChatCompletion, Choice, Report, annotations, guard, scored, usage
 from app.context import Context
+from app.flagged import Exchange
 from app.services import ModelCard
 from rag.answer import End, Event, answer
 from rag.stages import Trace
@@ -112,6 +113,7 @@ async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:
             async for event in stream:
                 if isinstance(event, End):
                     output, fields = event.text, {}
+                    await context.flags.note(exchange(turn, event, context))
                 yield event
     except (GeneratorExit, CancelledError):
         raise
@@ -120,3 +122,19 @@ async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:
         raise
     finally:
         turn.trace.end(output, **fields)
+
+
+def exchange(turn: Turn, end: End, context: Context) -> Exchange:
+    """What a reviewer would see of it."""
+    caller = context.caller
+    return Exchange(
+        trace_id=turn.trace.id,
+        request_id=context.request_id,
+        user=caller.name,
+        tenant=caller.tenant,
+        groups=caller.groups,
+        model=turn.settings.model,
+        release=turn.release,
+        messages=turn.draft.messages,
+        end=end,
+    )

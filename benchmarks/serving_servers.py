@@ -145,6 +145,7 @@ def raglan(bench: Bench, rails_and_retrieval: bool) -> Command:
     args["models"] = [{**bench.model, "engine": {**bench.model["engine"], **bench.engine}}]
     args["store"] = {"kind": "edge", "path": str(bench.index)}
     args["feedback_path"] = str(bench.folder / "feedback.jsonl")
+    args["reviews_path"] = str(bench.folder / "reviews.jsonl")
     if not rails_and_retrieval:
         args["models"][0]["prompt"] = PLAIN
         args["guard"] = {**args.get("guard", {}), "enabled": False}

@@ -12,6 +12,7 @@ from ray.serve.handle import DeploymentHandle
 
 from app.application import create_app
 from app.feedback import FileFeedback
+from app.review_file import FileReviews
 from app.services import Dependency, ModelCard, Services
 from deployments.handles import (
     RemoteEmbedder,
@@ -103,6 +104,8 @@ class Ingress:
             read=partial(read_documents, limits=settings.read),
             tracer=self.tracer,
             feedback=FileFeedback(absolute(settings.feedback_path)),
+            reviews=FileReviews(absolute(settings.reviews_path), settings.reviews_max_bytes),
+            mask=mask,
             dependencies=self.dependencies,
             digest=settings.digest,
         )

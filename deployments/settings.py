@@ -70,6 +70,12 @@ class Settings(BaseModel):
     tracing: TracingConfig = TracingConfig()
     stage_timeout_s: float = Field(30, gt=0, description="Longest time for one stage before the engine, in seconds.")
     feedback_path: Path = Field(Path("var/feedback.jsonl"), description="Where thumbs up and down are appended.")
+    reviews_path: Path = Field(
+        Path("var/reviews.jsonl"), description="Where flagged exchanges and decisions are appended."
+    )
+    reviews_max_bytes: int = Field(
+        64_000_000, ge=0, description="Bytes of the review queue's file over which newly flagged exchanges are dropped."
+    )
 
     @model_validator(mode="after")
     def known_models(self) -> Self:

@@ -148,3 +148,11 @@ def test_a_key_with_groups_prints_its_entry(capsys: pytest.CaptureFixture[str]) 
     assert keys.main(["ada", "--tenant", "red", "--group", "ops", "--group", "hr"]) == 0
     [entry] = yaml.safe_load(capsys.readouterr().out.partition("YAML:\n")[2])
     assert KeyConfig.model_validate(entry).groups == ("ops", "hr")
+
+
+def test_a_reviewers_key_prints_its_role(capsys: pytest.CaptureFixture[str]) -> None:
+    assert keys.main(["rita", "--role", "reviewer"]) == 0
+    [entry] = yaml.safe_load(capsys.readouterr().out.partition("YAML:\n")[2])
+    assert KeyConfig.model_validate(entry).roles == ("reviewer",)
+    with pytest.raises(SystemExit):
+        keys.main(["rita", "--role", "king"])
