@@ -26,7 +26,9 @@ def bearer(key: str) -> dict[str, str]:
     "headers",
     [{}, bearer("wrong"), bearer(""), {"Authorization": ADA}, {"Authorization": f"Basic {ADA}"}, bearer("ü" * 9)],
 )
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/documents", "/v1/chat/completions", "/nothing", "/docs/", "/page"])
+@pytest.mark.parametrize(
+    "path", ["/v1/models", "/v1/documents", "/v1/chat/completions", "/nothing", "/docs/", "/page", "/v1/reviews"]
+)
 async def test_without_a_valid_key_nothing_is_served(path: str, headers: dict[str, str]) -> None:
     async with browser(fake_services(CONFIG)) as client:
         raw = [(k.encode(), v.encode()) for k, v in headers.items()]
@@ -37,7 +39,7 @@ async def test_without_a_valid_key_nothing_is_served(path: str, headers: dict[st
     assert response.json()["error"]["code"] == "invalid_api_key"
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/", "/page/main.js", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/", "/reviews", "/page/main.js", "/docs", "/openapi.json"])
 async def test_what_is_open(path: str) -> None:
     async with browser(fake_services(CONFIG)) as client:
         assert (await client.get(path)).status_code == 200
