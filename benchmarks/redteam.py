@@ -114,8 +114,8 @@ def table(scans: Scans) -> str:
     by_probe["all"] = by_probe.pop("all", {})
     head = ["probe", *(f"{what}, {side}" for side in sides for what in ("attacks", "succeeded", "refused"))]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    for probe, found in by_probe.items():
-        cells = [cell for side in sides for cell in shown(found.get(side))]
+    for probe, by_side in by_probe.items():
+        cells = [cell for side in sides for cell in shown(by_side.get(side))]
         lines.append(f"| {' | '.join([probe, *cells])} |")
     return "\n".join(lines)
 
