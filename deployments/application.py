@@ -23,14 +23,14 @@ def build(args: dict[str, Any]) -> Application:
     embed = settings.embed.model_copy(update={"onnx_path": absolute(settings.embed.onnx_path)})
     stages = {
         "Embedder": serve.deployment(Embedder, name="Embedder").bind(embed, tracing),
-        "Guard": serve.deployment(Guard, name="Guard").bind(settings.guard, tracing),
+        "Guard": serve.deployment(Guard, name="Guard").bind(tracing),
         "Retriever": serve.deployment(Retriever, name="Retriever").bind(
             settings.store.model_copy(update={"path": absolute(settings.store.path)}),
             settings.embed.dimensions,
             tracing,
         ),
         "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, embed, tracing),
-        "Validator": serve.deployment(Validator, name="Validator").bind(settings.validate_, tracing),
+        "Validator": serve.deployment(Validator, name="Validator").bind(tracing),
     }
     engines = {
         f"LLM:{model.id}": build_llm_deployment(engine_config(model), name_prefix="LLM:", deployment_cls=LLM)

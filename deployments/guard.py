@@ -1,7 +1,6 @@
 """NeMo input rails on the question, beside retrieval and on the same vector."""
 
 from deployments.tracing import TracingConfig, make_tracer
-from guardrails.config import GuardConfig
 from guardrails.input import InputRails
 from guardrails.mask import mask
 from rag.types import Message, RequestSettings, Vector, Verdict
@@ -10,15 +9,15 @@ from rag.types import Message, RequestSettings, Vector, Verdict
 class Guard:
     """Holds the rails."""
 
-    def __init__(self, config: GuardConfig, tracing: TracingConfig) -> None:
+    def __init__(self, tracing: TracingConfig) -> None:
         self.tracer = make_tracer(tracing, mask)
-        self.rails = InputRails(config)
+        self.rails = InputRails()
         self.rails.load()
 
     async def check(
         self, messages: list[Message], vector: Vector, settings: RequestSettings, carrier: dict[str, str]
     ) -> Verdict:
-        """Judge the conversation; a check that fails blocks."""
+        """Judge the conversation by the policy that came with it."""
         with self.tracer.observe(carrier, "guard", "guardrail", messages[-1].content) as observation:
             verdict = await self.rails.check(messages, vector, settings)
             observation.end(verdict)

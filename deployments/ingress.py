@@ -1,12 +1,15 @@
 """HTTP replicas: each runs the whole of `rag/answer.py` in process and reaches the other stages by handle."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
+from pydantic import ValidationError
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
@@ -24,6 +27,7 @@ from deployments.handles import (
 from deployments.settings import ROOT, Settings, absolute
 from deployments.tracing import make_tracer
 from guardrails.mask import StreamMasker, mask
+from guardrails.policy_book import PolicyUpdate, faults
 from rag.embed import TokenCounter
 from rag.followup import rewrite
 from rag.ingest import Ingestor
@@ -33,6 +37,8 @@ from rag.stages import Stages, Trace
 
 READY_TIMEOUT_S = 2.0
 
+log = logging.getLogger("ray.serve")
+
 
 @serve.ingress()
 class Ingress:
@@ -41,6 +47,8 @@ class Ingress:
     def __init__(self, settings: Settings, handles: Mapping[str, DeploymentHandle]) -> None:
         """`handles` are the stages' by deployment name; the engines' names are `LLM:` and the model's id."""
         self.tracer = make_tracer(settings.tracing, mask)
+        self.policies = settings.policies()
+        self.started = False
         self.handles = handles
         self.settings = settings
         self.prompts = PromptBook(
@@ -61,6 +69,19 @@ class Ingress:
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(self.services())
+
+    def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Put a changed policy in force for the questions to come: `user_config` is `{"policy": {...}}`.
+
+        Serve stops a replica whose reconfigure raises, and a wrong policy would stop them all one after the other: one
+        that runs keeps its policy and says so. A replica that starts with a wrong policy raises and never serves.
+        """
+        try:
+            self.policies.reload(PolicyUpdate.model_validate(user_config).policy)
+        except ValidationError as error:
+            if not self.started:
+                raise
+            log.error("The new policy is refused and the running one stays: %s", faults(error))
 
     def stages(self, trace: Trace) -> Stages:
         """The roles, bound to one request's trace."""
@@ -87,13 +108,12 @@ class Ingress:
         defaults = replace(
             settings.retrieve.defaults(first.id, first.prompt),
             followup=settings.followup.mode,
-            guard=settings.guard.enabled,
-            validate=settings.validate_.enabled,
         )
         return Services(
             config=settings.http,
             models={m.id: ModelCard(m.id, m.prompt, m.context) for m in settings.models},
             defaults=defaults,
+            policies=self.policies,
             stages=self.stages,
             embedder=embedder,
             embedding_model=settings.embed.model,
@@ -121,7 +141,8 @@ class Ingress:
         return await asyncio.gather(*(ask(n, h) for n, h in self.handles.items()))
 
     async def check_health(self) -> None:
-        """Alive as long as the event loop runs."""
+        """Alive as long as the event loop runs. Serve asks first when it has configured a new replica."""
+        self.started = True
 
     def __del__(self) -> None:
         self.tracer.close()

@@ -1,7 +1,6 @@
 """NeMo output rails on each sentence of the stream, before it leaves."""
 
 from deployments.tracing import TracingConfig, make_tracer
-from guardrails.config import ValidateConfig
 from guardrails.mask import mask
 from guardrails.output import OutputRails
 from rag.types import Hit, RequestSettings, Verdict
@@ -10,9 +9,9 @@ from rag.types import Hit, RequestSettings, Verdict
 class Validator:
     """Holds the rails."""
 
-    def __init__(self, config: ValidateConfig, tracing: TracingConfig) -> None:
+    def __init__(self, tracing: TracingConfig) -> None:
         self.tracer = make_tracer(tracing, mask)
-        self.rails = OutputRails(config)
+        self.rails = OutputRails()
         self.rails.load()
 
     async def validate(

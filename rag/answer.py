@@ -77,6 +77,7 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
         yield Text(verdict.refusal)
         yield conclude(Release(verdict.refusal, "content_filter"), considered, clock)
         return
+    draft = replace(draft, messages=considered.messages)
     messages = stages.prompts.write(draft.messages, hits, settings, draft.max_tokens)
     prompt = replace(draft, messages=messages)
     generation = trace.start(
