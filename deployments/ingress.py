@@ -1,7 +1,6 @@
 """HTTP replicas: each runs the whole of `rag/answer.py` in process and reaches the other stages by handle."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import ValidationError
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
@@ -19,15 +17,15 @@ from app.services import Dependency, ModelCard, Services
 from deployments.handles import (
     RemoteEmbedder,
     RemoteGuard,
-    RemoteLLM,
     RemoteReranker,
     RemoteRetriever,
     RemoteValidator,
+    engine_handles,
 )
+from deployments.screener import Screener
 from deployments.settings import ROOT, Settings, absolute
 from deployments.tracing import make_tracer
 from guardrails.mask import StreamMasker, mask
-from guardrails.policy_book import PolicyUpdate, faults
 from rag.embed import TokenCounter
 from rag.followup import rewrite
 from rag.ingest import Ingestor
@@ -36,8 +34,6 @@ from rag.read import read_documents
 from rag.stages import Stages, Trace
 
 READY_TIMEOUT_S = 2.0
-
-log = logging.getLogger("ray.serve")
 
 
 @serve.ingress()
@@ -48,6 +44,7 @@ class Ingress:
         """`handles` are the stages' by deployment name; the engines' names are `LLM:` and the model's id."""
         self.tracer = make_tracer(settings.tracing, mask)
         self.policies = settings.policies()
+        self.screener = Screener()
         self.started = False
         self.handles = handles
         self.settings = settings
@@ -61,9 +58,7 @@ class Ingress:
             raise ValueError(
                 f"models.prompt, followup.prompt: no such template in prompts/: {', '.join(sorted(missing))}"
             )
-        self.llm = RemoteLLM(
-            {m.id: handles[f"LLM:{m.id}"].options(stream=True, method_name="generate") for m in settings.models}
-        )
+        self.llm = engine_handles({m.id: handles[f"LLM:{m.id}"] for m in settings.models})
         template = self.prompts.templates[settings.followup.prompt]
         self.rewriter = partial(rewrite, llm=self.llm, template=template, config=settings.followup)
 
@@ -73,15 +68,10 @@ class Ingress:
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Put a changed policy in force for the questions to come: `user_config` is `{"policy": {...}}`.
 
-        Serve stops a replica whose reconfigure raises, and a wrong policy would stop them all one after the other: one
-        that runs keeps its policy and says so. A replica that starts with a wrong policy raises and never serves.
+        Serve stops a replica whose reconfigure raises, and so a wrong policy would stop one after the other: one that
+        runs keeps its policy and says so. A replica that starts with a wrong policy raises and never serves.
         """
-        try:
-            self.policies.reload(PolicyUpdate.model_validate(user_config).policy)
-        except ValidationError as error:
-            if not self.started:
-                raise
-            log.error("The new policy is refused and the running one stays: %s", faults(error))
+        self.policies.reload(user_config, running=self.started)
 
     def stages(self, trace: Trace) -> Stages:
         """The roles, bound to one request's trace."""
@@ -94,6 +84,7 @@ class Ingress:
             guard=RemoteGuard("guard", self.handles["Guard"], timeout, carrier),
             retriever=RemoteRetriever("retrieve", self.handles["Retriever"], timeout, carrier),
             reranker=RemoteReranker("rerank", self.handles["Reranker"], timeout, carrier),
+            screener=self.screener,
             llm=self.llm,
             validator=RemoteValidator("validate", self.handles["Validator"], timeout, carrier),
         )
@@ -143,6 +134,7 @@ class Ingress:
     async def check_health(self) -> None:
         """Alive as long as the event loop runs. Serve asks first when it has configured a new replica."""
         self.started = True
+        self.screener.rails.workers.check_health()
 
     def __del__(self) -> None:
         self.tracer.close()

@@ -13,8 +13,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from app.services import HttpConfig
 from deployments.tracing import TracingConfig
+from guardrails.own_engine import ENGINE
 from guardrails.policy import Policy, load_policy, merged
 from guardrails.policy_book import PolicyBook, faults
+from guardrails.user_config import RailsConfig
 from rag.chunk import ChunkConfig
 from rag.embed import EmbedConfig
 from rag.followup import FollowupConfig
@@ -72,6 +74,7 @@ class Settings(BaseModel):
     followup: FollowupConfig = FollowupConfig()
     rerank: RerankConfig = RerankConfig()
     policy: Annotated[Policy, BeforeValidator(over_shipped)] = Field(default_factory=load_policy)
+    rails: RailsConfig = RailsConfig()
     tracing: TracingConfig = TracingConfig()
     stage_timeout_s: float = Field(30, gt=0, description="Longest time for one stage before the engine, in seconds.")
     feedback_path: Path = Field(Path("var/feedback.jsonl"), description="Where thumbs up and down are appended.")
@@ -83,6 +86,9 @@ class Settings(BaseModel):
             raise ValueError(f"models: two have the same id in {ids}")
         if self.followup.mode == "llm" and self.followup.model not in ids:
             raise ValueError(f"followup.model: {self.followup.model!r} is none of {ids}")
+        for n, model in enumerate(self.rails.models):
+            if model.get("engine") == ENGINE and model.get("model") not in ids:
+                raise ValueError(f"rails.models.{n}.model: {model.get('model')!r} is none of {ids}")
         return self
 
     @model_validator(mode="after")

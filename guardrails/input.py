@@ -6,7 +6,10 @@ from guardrails.check import Embed, Subject
 from guardrails.judge import judge
 from guardrails.nemo import Rails
 from guardrails.policy import parse_policy
+from guardrails.user_config import RailsConfig
+from guardrails.user_rails import UserRails
 from guardrails.workers import Workers
+from rag.consider import readable
 from rag.types import Message, RequestSettings, Vector, Verdict
 
 SHOWN = 32_000
@@ -14,16 +17,18 @@ SHOWN = 32_000
 
 
 class InputRails:
-    """Role `Guard` of rag/stages.py. `embed` is for the checks that embed more than the question."""
+    """Role `Guard` of rag/stages.py. `embed` is for checks that embed more than the question, `own` are the user's."""
 
-    def __init__(self, embed: Embed | None = None) -> None:
+    def __init__(self, embed: Embed | None = None, own: RailsConfig | None = None) -> None:
         self.embed = embed
+        self.own = UserRails(own or RailsConfig(), "input")
         self.workers = Workers()
         self.rails = Rails("input")
 
     def load(self) -> None:
-        """Build the NeMo rails; once, before the first check."""
+        """Build the NeMo rails; once, before the first check. Raises ValueError for `own` rails that are wrong."""
         self.rails.load()
+        self.own.load()
 
     async def check(self, messages: Sequence[Message], vector: Vector, settings: RequestSettings) -> Verdict:
         """Judge the user's messages. NeMo is given the last one: each earlier one would cost it milliseconds more.
@@ -34,4 +39,5 @@ class InputRails:
         *earlier, question = [m.content for m in messages if m.role == "user"] or [""]
         subject = Subject(question, tuple(earlier), vector, embed=self.embed)
         shown = [{"role": "user", "content": question[:SHOWN]}]
-        return await self.rails.run(shown, lambda: judge(side, subject, self.workers), side.unchecked)
+        verdict = await self.rails.run(shown, lambda: judge(side, subject, self.workers), side.unchecked)
+        return await self.own.after(verdict, readable(tuple(messages), verdict), side)

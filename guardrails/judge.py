@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +9,8 @@ from guardrails.check import CheckPolicy, Finding, Subject
 from guardrails.policy import Side
 from guardrails.workers import Task, Workers
 from rag.types import Action, Check, Verdict
+
+REFUSING: tuple[Action, ...] = ("block", "drop")
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,9 @@ async def judge(side: Side, subject: Subject, workers: Workers) -> Verdict:
     made = await workers.run(tasks, lambda one: one.last)
     skipped = [Check(name, "skipped", detail=f"after {made[-1].check.name}") for name, _ in planned[len(made) :]]
     masked: tuple[str, ...] = next((one.masked for one in reversed(made) if one.masked), ())
-    refusal = next((words(side, one) for one in made if one.refuses), "")
-    return Verdict(not refusal, (*(one.check for one in made), *skipped), refusal, () if refusal else masked)
+    refusing = next((one for one in made if one.refuses), None)
+    checks = (*(one.check for one in made), *skipped)
+    return Verdict(False, checks, words(side, refusing)) if refusing else Verdict(True, checks, masked=masked)
 
 
 def make(name: str, policy: CheckPolicy, subject: Subject) -> Made:
@@ -58,7 +60,7 @@ def make(name: str, policy: CheckPolicy, subject: Subject) -> Made:
         return Made(Check(name, "skipped", ms=since(begin), detail="nothing to judge"), policy, False)
     action = reaction(policy, found)
     check = Check(name, action, found.score, since(begin), found.detail)
-    return Made(check, policy, action == "block", found.masked if action == "mask" else ())
+    return Made(check, policy, action in REFUSING, found.masked if action == "mask" else ())
 
 
 def reaction(policy: CheckPolicy, found: Finding) -> Action:
@@ -80,12 +82,7 @@ def since(begin: float) -> float:
 
 
 def words(side: Side, refusing: Made) -> str:
-    """What the user reads for a check that refuses."""
+    """What the user reads for a check that refuses; nothing where the side has no such text."""
     field = "unchecked" if refusing.check.action == "error" else refusing.policy.refusal
-    text: str = getattr(side, field)
+    text: str = getattr(side, field, "")
     return text
-
-
-def acted(checks: Sequence[Check], *actions: Action) -> bool:
-    """Whether one of the checks did one of `actions`."""
-    return any(check.action in actions for check in checks)

@@ -7,8 +7,9 @@ NeMo imports `actions.py` and `actions/` from the working directory: start repli
 import asyncio
 import logging
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rag.types import Check, Verdict
 
 if TYPE_CHECKING:
-    from nemoguardrails import LLMRails
+    from nemoguardrails import LLMRails, RailsConfig
 
 RAILS = Path(__file__).parent / "rails"
 ACTIONS = {"input": "check_question", "output": "check_sentence"}
@@ -38,18 +39,25 @@ class Forgetful(dict[str, Any]):
         pass
 
 
-def build_nemo(folder: Path) -> "LLMRails":
-    """NeMo's rails of a folder (about 0.8 s with NeMo's import): silent and forgetful."""
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings that NeMo earns by reading deprecated fields of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def build_nemo(read: "Callable[[], RailsConfig]") -> "LLMRails":
+    """NeMo's rails of the configuration that `read` returns (about 0.8 s with NeMo's import): silent and forgetful."""
 
     async def build() -> "LLMRails":
-        from nemoguardrails import LLMRails, RailsConfig, telemetry
+        from nemoguardrails import LLMRails, telemetry
 
         # One failed action makes it log 230 kB, the user's text included.
         logging.getLogger("nemoguardrails").setLevel(logging.CRITICAL)
         telemetry._DO_NOT_TRACK_FILE = RAILS / "input" / "config.yml"  # NeMo stays silent where this file exists
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # NeMo reads deprecated fields of its own
-            nemo = LLMRails(RailsConfig.from_path(str(folder)))
+        with quiet():
+            nemo = LLMRails(read())
         nemo.events_history_cache = Forgetful()
         return nemo
 
@@ -67,7 +75,13 @@ class Rails:
 
     def load(self) -> None:
         """Build the rails, once."""
-        self.nemo = build_nemo(RAILS / self.side)
+
+        def read() -> "RailsConfig":
+            from nemoguardrails import RailsConfig
+
+            return RailsConfig.from_path(str(RAILS / self.side))
+
+        self.nemo = build_nemo(read)
         self.nemo.register_action(self.act, ACTIONS[self.side])
 
     async def act(self) -> Any:

@@ -6,21 +6,25 @@ from guardrails.check import Embed, Subject
 from guardrails.judge import judge
 from guardrails.nemo import Rails
 from guardrails.policy import parse_policy
+from guardrails.user_config import RailsConfig
+from guardrails.user_rails import UserRails
 from guardrails.workers import Workers
-from rag.types import Hit, RequestSettings, Verdict
+from rag.types import Hit, Message, RequestSettings, Verdict
 
 
 class OutputRails:
-    """Role `Validator` of rag/stages.py. `embed` is for the checks that compare meanings."""
+    """Role `Validator` of rag/stages.py. `embed` is for checks that compare meanings, `own` the user's rails."""
 
-    def __init__(self, embed: Embed | None = None) -> None:
+    def __init__(self, embed: Embed | None = None, own: RailsConfig | None = None) -> None:
         self.embed = embed
+        self.own = UserRails(own or RailsConfig(), "output")
         self.workers = Workers()
         self.rails = Rails("output")
 
     def load(self) -> None:
-        """Build the NeMo rails; once, before the first sentence."""
+        """Build the NeMo rails; once, before the first sentence. Raises ValueError for `own` rails that are wrong."""
         self.rails.load()
+        self.own.load()
 
     async def validate(self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings) -> Verdict:
         """Judge `sentence`; `[n]` in it cites `hits[n - 1]`."""
@@ -28,4 +32,6 @@ class OutputRails:
         passages = tuple(" ".join((h.passage.title, *h.passage.headings)) + "\n" + h.passage.text for h in hits)
         subject = Subject(sentence, question=question, passages=passages, schema=settings.schema, embed=self.embed)
         shown = [{"role": "user", "content": "?"}, {"role": "assistant", "content": sentence}]
-        return await self.rails.run(shown, lambda: judge(side, subject, self.workers), side.unchecked)
+        verdict = await self.rails.run(shown, lambda: judge(side, subject, self.workers), side.unchecked)
+        leaving = "".join(verdict.masked) or sentence
+        return await self.own.after(verdict, [Message("user", question), Message("assistant", leaving)], side, passages)

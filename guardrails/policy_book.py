@@ -1,6 +1,7 @@
 """The policies in force: one for everybody, and one for each API key that changes it. Swapped whole when reloaded."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from guardrails.policy import Policy
+
+log = logging.getLogger(__name__)
 
 Change = Mapping[str, Any]
 
@@ -53,9 +56,17 @@ class PolicyBook:
         policy = self.base.changed(change)
         return {canonical(own): standing(policy.changed(own)) for own in ({}, *self.changes)}
 
-    def reload(self, change: Change) -> None:
-        """Put `change` in force for what comes next. Raises ValidationError, and then nothing has changed."""
-        self.standing = self.read(change)
+    def reload(self, update: Mapping[str, Any], running: bool) -> None:
+        """Put an update, `{"policy": {...}}`, in force for what comes next.
+
+        A wrong one changes nothing: it raises ValidationError, or while `running` is only logged, by its fields.
+        """
+        try:
+            self.standing = self.read(PolicyUpdate.model_validate(update).policy)
+        except ValidationError as error:
+            if not running:
+                raise
+            log.error("The new policy is refused and the running one stays: %s", faults(error))
 
     def of(self, change: Change) -> Standing:
         """The policy of a key that makes `change`."""

@@ -95,6 +95,11 @@ class Workers:
         """Whether every thread that hung could be replaced."""
         return not self.started or self.live == self.threads
 
+    def check_health(self) -> None:
+        """Raises RuntimeError when threads are missing: the process is to be replaced."""
+        if not self.healthy:
+            raise RuntimeError(f"{self.stuck} threads hang in guardrail checks")
+
     async def run(self, tasks: Sequence[Task[T]], last: Callable[[T], bool]) -> list[T]:
         """The results of `tasks`, in order, up to the first that is the `last`; a late task's is its `instead`."""
         out: list[T] = []

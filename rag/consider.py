@@ -15,13 +15,15 @@ from rag.types import Hit, Message, Prompt, RequestSettings, Vector, Verdict
 class Considered:
     """What is known before the engine is asked; `query` is what was searched for.
 
-    `messages` are the conversation as the engine may read it: masked where the guard masked.
+    `messages` are the conversation as the engine may read it: masked where the guard masked. `screened` are the
+    verdicts on the passages.
     """
 
     hits: Sequence[Hit]
     verdict: Verdict
     query: str
     messages: tuple[Message, ...]
+    screened: tuple[Verdict, ...] = ()
 
 
 @dataclass(slots=True)

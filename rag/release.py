@@ -39,8 +39,8 @@ async def release(
     async def judge(sentence: str) -> Verdict:
         return await stages.validator.validate(sentence, hits, question, settings)
 
-    parts = whole(texts) if settings.schema else by_sentence(texts)
-    steps = judged(parts, judge) if settings.validate else unjudged(texts)
+    cut = whole if settings.schema else by_sentence
+    steps = judged(cut(texts), judge) if settings.validate else unjudged(texts)
     async with aclosing(steps) as stream:
         async for sentence, verdict in stream:
             if verdict:
@@ -77,7 +77,8 @@ async def masked(pieces: AsyncGenerator[Piece], masker: Masker | None, done: Rel
 async def whole(texts: AsyncGenerator[str]) -> AsyncGenerator[str]:
     """Everything at once: JSON by a schema is right or wrong as a whole."""
     async with aclosing(texts) as stream:
-        yield "".join([text async for text in stream])
+        if text := "".join([text async for text in stream]):
+            yield text
 
 
 async def by_sentence(texts: AsyncGenerator[str]) -> AsyncGenerator[str]:
