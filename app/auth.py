@@ -55,7 +55,7 @@ class Authenticate:
             return Caller(None, self.tenant)
         scheme, _, key = authorization.partition(" ")
         held = holder(key.strip(), self.keys) if scheme.lower() == "bearer" else None
-        return Caller(held.name, held.tenant, held.groups) if held else None
+        return Caller(held.name, held.tenant, held.groups, held.policy) if held else None
 
     @staticmethod
     def path(scope: Scope) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from guardrails.policy_book import PolicyBook
 from rag.stages import Embedder, Library, Stages, Trace
 from rag.types import Document, DocumentInfo, RequestSettings
 
@@ -22,6 +23,9 @@ class KeyConfig(BaseModel):
     tenant: str = Field("default", min_length=1, max_length=64, description="Whose documents the key sees.")
     groups: tuple[Group, ...] = Field(
         (), max_length=64, description="Groups whose documents the key sees, beside those for all of the tenant."
+    )
+    policy: Mapping[str, Any] = Field(
+        default_factory=dict, description="Fields of the guardrails' policy that differ for this key, such as `input`."
     )
 
 
@@ -94,6 +98,7 @@ class Services:
     config: HttpConfig
     models: Mapping[str, ModelCard]
     defaults: RequestSettings
+    policies: PolicyBook
     stages: Callable[[Trace], Stages]
     embedder: Embedder
     embedding_model: str

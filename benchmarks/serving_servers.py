@@ -15,6 +15,7 @@ import yaml
 
 from benchmarks.serving_process import Command, free_port
 from benchmarks.serving_prompts import PLAIN, Case
+from guardrails.policy import merged
 
 TUNING = ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED", "RAY_worker_niceness")
 LANGFUSE = ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY")
@@ -147,8 +148,7 @@ def raglan(bench: Bench, rails_and_retrieval: bool) -> Command:
     args["feedback_path"] = str(bench.folder / "feedback.jsonl")
     if not rails_and_retrieval:
         args["models"][0]["prompt"] = PLAIN
-        args["guard"] = {**args.get("guard", {}), "enabled": False}
-        args["validate"] = {**args.get("validate", {}), "enabled": False}
+        args["policy"] = merged(args.get("policy", {}), {s: {"enabled": False} for s in ("input", "output")})
     port = free_port()
     argv = [sys.executable, "-m", "deployments.run", "run", str(written(bench, config)), "--port", str(port)]
     return on_ray(bench, argv, port, "/readyz", tuned=True)
