@@ -8,7 +8,7 @@ import qdrant_edge as edge
 
 from rag.store import OWNER, PAGE, Owner, to_owner
 
-MOST = 200_000
+MOST = 1_000_000
 """Passages remembered, at some 250 bytes each."""
 
 
