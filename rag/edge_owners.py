@@ -24,10 +24,15 @@ class Owners:
         self._learner = Thread(target=self._learn_all, name="qdrant-edge-owners", daemon=True)
         self._learner.start()
 
+    def known(self, ids: Sequence[str]) -> dict[str, Owner]:
+        """The owners of those points that are remembered."""
+        known = self._known
+        return {key: known[key] for key in ids if key in known}
+
     def of(self, ids: Sequence[str]) -> dict[str, Owner]:
         """The owners of these points; without the points that are gone. Blocks."""
-        known, changes = self._known, self._changes
-        found = {key: known[key] for key in ids if key in known}
+        changes = self._changes
+        found = self.known(ids)
         if missing := [key for key in ids if key not in found]:
             records = self._shard.retrieve([*missing], with_payload=OWNER, with_vector=False)
             fresh = owners(records)

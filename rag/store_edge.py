@@ -69,7 +69,8 @@ class EdgeStore:
         return await self._read(partial(self._fetch, ids))
 
     async def owners(self, ids: Sequence[str]) -> dict[str, Owner]:
-        return await self._read(partial(self._owners.of, ids))
+        known = self._owners.known(ids)
+        return known if len(known) == len(ids) else await self._read(partial(self._owners.of, ids))
 
     async def delete(self, document_id: str, tenant: str, groups: Groups = None) -> bool:
         return await self._change(partial(self._delete, document_id, Scope(tenant, groups)))
