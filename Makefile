@@ -108,7 +108,7 @@ $(REDTEAM)/.installed: requirements/redteam.txt
 
 redteam: $(READY) $(REDTEAM)/.installed ## Attack Raglan with garak, guardrails off and on: URL=, URL_OFF=, OUT=, ARGS="--prompts 5"
 	@$(RUN) -m benchmarks.redteam --garak "$(CURDIR)/$(REDTEAM)/bin/python" --profile $(PROFILE) \
-	  $(if $(URL),--url "$(URL)") $(if $(URL_OFF),--url-off "$(URL_OFF)") $(if $(REST_API_KEY),--with-key) \
+	  $(if $(URL),--url "$(URL)") $(if $(URL_OFF),--url-off "$(URL_OFF)") \
 	  $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 config-reference: $(READY) ## Write docs/configuration.md from the settings

@@ -56,7 +56,7 @@ class Authenticate:
             return Caller(None, self.tenant, reviewer=self.review_without_key)
         scheme, _, key = authorization.partition(" ")
         held = holder(key.strip(), self.keys) if scheme.lower() == "bearer" else None
-        return Caller(held.name, held.tenant, held.groups, "reviewer" in held.roles) if held else None
+        return Caller(held.name, held.tenant, held.groups, held.policy, "reviewer" in held.roles) if held else None
 
     @staticmethod
     def path(scope: Scope) -> str:

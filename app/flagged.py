@@ -20,6 +20,9 @@ log = logging.getLogger("raglan.app")
 T = TypeVar("T")
 
 FLAGGED = frozenset({"flag", "mask", "block", "error"})
+FOUND = FLAGGED | {"drop"}
+SIDES = ("input", "output")
+"""The sides of which a finding sends an exchange to review; what was dropped of the passages is told beside it."""
 PATIENCE_S = 0.25
 """Longest time that an answer's last event waits for its row."""
 MAX_PENDING = 64
@@ -41,20 +44,21 @@ class Exchange:
     groups: tuple[str, ...]
     model: str
     release: str
+    policy: str
     messages: tuple[Message, ...]
     end: End
 
 
 def flagged(end: End) -> bool:
     """Whether a guardrail found something, in the question or in the answer."""
-    verdicts = [verdict for side in end.verdicts.values() for verdict in side]
-    return any(not verdict.allowed for verdict in verdicts) or any(findings(end))
+    verdicts = [verdict for side in SIDES for verdict in end.verdicts.get(side, ())]
+    return any(not v.allowed or any(check.action in FLAGGED for check in v.checks) for v in verdicts)
 
 
 def findings(end: End) -> Iterator[tuple[str, Check]]:
     """Every check that found something or broke, with its side."""
     for side, verdicts in end.verdicts.items():
-        yield from ((side, c) for verdict in verdicts for c in verdict.checks if c.action in FLAGGED)
+        yield from ((side, c) for verdict in verdicts for c in verdict.checks if c.action in FOUND)
 
 
 @dataclass(slots=True)
@@ -102,6 +106,7 @@ def row(exchange: Exchange, mask: Callable[[str], str]) -> Row:
         "groups": sorted(exchange.groups),
         "model": exchange.model,
         "release": exchange.release,
+        "policy": exchange.policy,
         "earlier": earlier[::-1],
         "question": cutter.text("question", question.content, TEXT),
         "answer": cutter.text("answer", end.text, TEXT),

@@ -65,7 +65,7 @@ class CitablePassage(Shape):
 class Finding(Shape):
     """A guardrail check that found something, or broke."""
 
-    side: str = Field(description="What it looked at: `input` or `output`.")
+    side: str = Field(description="What it looked at: `input`, `passages` or `output`.")
     name: str
     action: Action
     score: float | None
@@ -95,6 +95,7 @@ class ReviewedExchange(Shape):
     user: str | None = Field(description="The name of the API key that asked.")
     model: str
     release: str
+    policy: str = Field(description="Digest of the guardrails' policy that was in force.")
     earlier: list[EarlierMessage]
     question: str
     answer: str

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.review_queue import ReviewQueue
+from guardrails.policy_book import PolicyBook
 from rag.stages import Embedder, Library, Stages, Trace
 from rag.types import Document, DocumentInfo, RequestSettings
 
@@ -29,6 +30,9 @@ class KeyConfig(BaseModel):
         (),
         max_length=8,
         description="What the key may do beside asking: 'reviewer' reads and decides flagged exchanges.",
+    )
+    policy: Mapping[str, Any] = Field(
+        default_factory=dict, description="Fields of the guardrails' policy that differ for this key, such as `input`."
     )
 
 
@@ -107,6 +111,7 @@ class Services:
     config: HttpConfig
     models: Mapping[str, ModelCard]
     defaults: RequestSettings
+    policies: PolicyBook
     stages: Callable[[Trace], Stages]
     embedder: Embedder
     embedding_model: str

@@ -44,7 +44,7 @@ class Turn:
             query=end.query,
             degraded=list(end.degraded),
             passages=scored(end.hits),
-            guard=guard(end.verdicts),
+            guard=guard(end.verdicts, self.settings.policy_digest),
         )
 
     def completion(self, end: End) -> ChatCompletion:
@@ -68,7 +68,12 @@ async def open_turn(body: ChatRequest, context: Context) -> Turn:
     identity = f"chatcmpl-{uuid.uuid4().hex}"
     draft = draft_prompt(body, card, identity)
     settings = choose(body, context.settings(card))
-    metadata = {"request_id": context.request_id, "tenant": settings.tenant, "release": services.digest}
+    metadata = {
+        "request_id": context.request_id,
+        "tenant": settings.tenant,
+        "release": services.digest,
+        "policy": settings.policy_digest,
+    }
     if context.caller.name and body.user:
         metadata["end_user"] = body.user
     trace = services.tracer.start(
@@ -100,7 +105,8 @@ def choose(body: ChatRequest, settings: RequestSettings) -> RequestSettings:
     top_k = options.top_k or settings.top_k
     wanted = options.filter.filter() if options.filter else settings.filter
     candidates = max(settings.candidates, top_k)
-    return replace(settings, retrieve=retrieve, top_k=top_k, candidates=candidates, filter=wanted)
+    schema = body.schema_text() or ""
+    return replace(settings, retrieve=retrieve, top_k=top_k, candidates=candidates, filter=wanted, schema=schema)
 
 
 async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:
@@ -135,6 +141,7 @@ def exchange(turn: Turn, end: End, context: Context) -> Exchange:
         groups=caller.groups,
         model=turn.settings.model,
         release=turn.release,
+        policy=turn.settings.policy_digest,
         messages=turn.draft.messages,
         end=end,
     )

@@ -37,7 +37,6 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--url", help="a Raglan that runs already, guardrails on")
     out.add_argument("--url-off", help="one that runs already, guardrails off")
     out.add_argument("--model", default="quote", help="the model to ask (default: %(default)s)")
-    out.add_argument("--with-key", action="store_true", help="send the API key in the environment's REST_API_KEY")
     out.add_argument("--profile", type=Path, default=ROOT / "cluster" / "local.yaml", help="Serve YAML to start")
     out.add_argument("--prompts", type=int, default=20, help="prompts of each probe, as far as it heeds that")
     out.add_argument("--probes", default=",".join(PROBES), help="garak's probes, parted by commas")
@@ -83,7 +82,7 @@ def scan_both(args: argparse.Namespace) -> Scans:
 
 def attack(args: argparse.Namespace, name: str, url: str) -> list[Outcome]:
     print(f"Attacking {url}, guardrails {name}", flush=True)
-    target = Target(url, args.model, args.with_key)
+    target = Target(url, args.model)
     return scan(args.garak, target, args.probes.split(","), args.prompts, FOLDER / name)
 
 

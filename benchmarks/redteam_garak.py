@@ -1,4 +1,4 @@
-"""One scan by NVIDIA's garak: its configuration for Raglan's REST endpoint, its run, and its report in figures.
+"""One scan by NVIDIA's garak: its configuration, its run, and its report in figures.
 
 garak lives in an environment of its own and is reached as a process. The probes and detectors chosen here load without
 a model hub: their prompts are files of the package, and their detectors look for strings.
@@ -7,7 +7,7 @@ a model hub: their prompts are files of the package, and their detectors look fo
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,9 @@ PROBES = (
     "web_injection.PlaygroundMarkdownExfil",
 )
 SEED = 7
-ANSWER = "$.choices[0].((message.content) | finish_reason)"
-"""Two outputs of each request: the answer, and why it ended. Only the latter tells a guardrail's refusal for sure.
-
-The inner parentheses count: JSONPath's union binds more tightly than its dots.
-"""
+ROOT = Path(__file__).resolve().parent.parent
 OUTPUTS = 2
+"""Of each request, as redteam_target.py gives them: the answer, and why it ended."""
 REFUSED = "content_filter"
 UNREFUSED = "mitigation."
 """Detectors that find no refusal in garak's own list of them, where others find what the attack was after."""
@@ -55,13 +52,12 @@ class ScanFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the attacks go. `with_key`: the API key stands in the environment variable REST_API_KEY."""
+    """Where the attacks go."""
 
     url: str
     model: str
-    with_key: bool = False
     max_tokens: int = 128
-    timeout_s: int = 60
+    timeout_s: float = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,38 +72,20 @@ class Outcome:
 
 
 def configuration(target: Target, probes: Sequence[str], prompts: int, folder: Path) -> dict[str, Any]:
-    """Garak's configuration: at most `prompts` of each probe, where it heeds the cap, each asked once.
-
-    A prompt that Raglan refuses as too long counts as unanswered.
-    """
-    body = {
-        "model": target.model,
-        "messages": [{"role": "user", "content": "$INPUT"}],
-        "max_tokens": target.max_tokens,
-    }
-    key = {"Authorization": "Bearer $KEY"} if target.with_key else {}
-    rest = {
-        "name": "Raglan",
-        "uri": f"{target.url.rstrip('/')}/v1/chat/completions",
-        "headers": {"Content-Type": "application/json", **key},
-        "req_template_json_object": body,
-        "response_json": True,
-        "response_json_field": ANSWER,
-        "request_timeout": target.timeout_s,
-        "skip_codes": [400, 413],
-    }
+    """Garak's configuration: at most `prompts` of each probe, where it heeds the cap, each asked once."""
     return {
         "system": {"lite": True},
         "run": {
             "seed": SEED,
-            "generations": 1,
+            "generations": OUTPUTS,
             "soft_probe_prompt_cap": prompts,
             "spec": {"include": [f"probes.{probe}" for probe in probes]},
         },
         "plugins": {
-            "target_type": "rest.RestGenerator",
+            "target_type": "function.Multiple",
+            "target_name": "benchmarks.redteam_target#ask",
             "extended_detectors": False,
-            "generators": {"rest": {"RestGenerator": rest}},
+            "generators": {"function": {"Multiple": {"kwargs": asdict(target)}}},
         },
         "reporting": {"report_dir": str(folder), "report_prefix": "scan", "confidence_interval_method": "none"},
     }
@@ -120,7 +98,7 @@ def scan(python: Path, target: Target, probes: Sequence[str], prompts: int, fold
     config.write_text(yaml.safe_dump(configuration(target, probes, prompts, folder)))
     report.unlink(missing_ok=True)
     homes = [f"XDG_{name}_HOME={folder / name.lower()}" for name in ("DATA", "CONFIG", "CACHE")]
-    command = ["env", *homes, *REPEATABLE, str(python), "-m", "garak", "--config", str(config)]
+    command = ["env", *homes, *REPEATABLE, f"PYTHONPATH={ROOT}", str(python), "-m", "garak", "--config", str(config)]
     with log.open("wb") as out:
         try:
             done = subprocess.run(
@@ -130,7 +108,10 @@ def scan(python: Path, target: Target, probes: Sequence[str], prompts: int, fold
             raise ScanFailed(f"garak did not end in {TIMEOUT_S} s; its output is {log}") from error
     if done.returncode or not report.exists():
         raise ScanFailed(f"garak ended with status {done.returncode}:\n{log.read_text(errors='replace')[-LOG_TAIL:]}")
-    return outcomes(report)
+    found = outcomes(report)
+    if missing := set(probes) - {outcome.probe for outcome in found}:  # garak ends with status 0 even then
+        raise ScanFailed(f"garak did not end these probes: {', '.join(sorted(missing))}; its output is {log}")
+    return found
 
 
 def outcomes(report: Path) -> list[Outcome]:

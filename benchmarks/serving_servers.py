@@ -15,9 +15,11 @@ import yaml
 
 from benchmarks.serving_process import Command, free_port
 from benchmarks.serving_prompts import PLAIN, Case
+from guardrails.policy import merged
 
 ROOT = Path(__file__).resolve().parent.parent
 TUNING = ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED", "RAY_worker_niceness")
+UNGUARDED = ("input", "passages", "output")
 LANGFUSE = ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY")
 BASELINE = "vllm-same"
 TUNED = "serve-llm-tuned"
@@ -156,8 +158,7 @@ def raglan(bench: Bench, rails: bool = True, retrieval: bool = True) -> Command:
     if not retrieval:
         args["models"][0]["prompt"] = PLAIN
     if not rails:
-        args["guard"] = {**args.get("guard", {}), "enabled": False}
-        args["validate"] = {**args.get("validate", {}), "enabled": False}
+        args["policy"] = merged(args.get("policy", {}), {s: {"enabled": False} for s in UNGUARDED})
     port = free_port()
     argv = [sys.executable, "-m", "deployments.run", "run", str(written(bench, config)), "--port", str(port)]
     return on_ray(bench, argv, port, "/readyz", tuned=True)

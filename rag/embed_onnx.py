@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.embed import BUNDLED_DIMENSIONS, EmbedConfig, Ids
+from rag.embed import BUNDLED_DIMENSIONS, EmbedConfig, Ids, Output
 from rag.embed_export import exported
 from rag.types import Vector
 
@@ -22,15 +22,9 @@ class OnnxEncoder:
         """Exports the model when no one has yet."""
         self._session = session(exported(config), config.threads)
 
-    def tokens(self, ids: Ids, mask: Ids) -> Vector:
-        return self._run("tokens", ids, mask)
-
-    def text(self, ids: Ids, mask: Ids) -> Vector:
-        return self._run("text", ids, mask)
-
-    def _run(self, output: str, ids: Ids, mask: Ids) -> Vector:
-        [array] = self._session.run([output], {"ids": ids, "mask": mask})
-        return np.asarray(array, np.float32)
+    def run(self, ids: Ids, mask: Ids, *outputs: Output) -> list[Vector]:
+        found = self._session.run(list(outputs), {"ids": ids, "mask": mask})
+        return [np.asarray(array, np.float32) for array in found]
 
 
 def session(model: Path | bytes, threads: int | None) -> "InferenceSession":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from rag.embed import BUNDLED, EmbedConfig, Ids, bundled_path
+from rag.embed import BUNDLED, EmbedConfig, Ids, Output, bundled_path
 from rag.types import Vector
 
 if TYPE_CHECKING:
@@ -25,17 +25,13 @@ class TorchEncoder:
             torch.set_num_threads(config.threads)
         self._device = config.device
         self._forward = load_bundled(config) if config.model == BUNDLED else load_sentence_transformer(config)
-        self.dimensions = self.text(np.ones((1, 1), np.int64), np.ones((1, 1), np.int64)).shape[-1]
+        self.dimensions = self.run(np.ones((1, 1), np.int64), np.ones((1, 1), np.int64), "text")[0].shape[-1]
 
-    def tokens(self, ids: Ids, mask: Ids) -> Vector:
-        return self._run(ids, mask)[0].float().cpu().numpy()
-
-    def text(self, ids: Ids, mask: Ids) -> Vector:
-        return self._run(ids, mask)[1].float().cpu().numpy()
-
-    def _run(self, ids: Ids, mask: Ids) -> "tuple[Tensor, Tensor]":
+    def run(self, ids: Ids, mask: Ids, *outputs: Output) -> list[Vector]:
         with torch.inference_mode():
-            return self._forward(torch.from_numpy(ids).to(self._device), torch.from_numpy(mask).to(self._device))
+            found = self._forward(torch.from_numpy(ids).to(self._device), torch.from_numpy(mask).to(self._device))
+        by_name = dict(zip(("tokens", "text"), found, strict=True))
+        return [by_name[output].float().cpu().numpy() for output in outputs]
 
 
 def load_bundled(config: EmbedConfig) -> Forward:

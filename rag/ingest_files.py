@@ -20,6 +20,8 @@ from rag.ingest_scan import CONFLICT, Origin, Scan, gone_keys, scan
 from rag.manifest import Manifest, Unreadable, write_atomically
 from rag.read import READERS, ReadConfig
 
+TOKEN_BYTES = 2_000_000_000
+"""Some 40,000 passages of 128 tokens."""
 KEPT = 3
 """Versions kept at least."""
 
@@ -132,6 +134,12 @@ def parser() -> argparse.ArgumentParser:
     add("--ray-address", default="local", help="the Ray cluster, or 'local' to start one for the job")
     add("--model", default=EmbedConfig().model, help="the embedder, as in the configuration's embed.model")
     add("--dimensions", type=int, default=EmbedConfig().dimensions, help="length of its vectors")
+    add(
+        "--token-bytes",
+        type=int,
+        default=TOKEN_BYTES,
+        help="most bytes of token vectors kept for the reranker, about 400 a token; 0: it embeds what it meets",
+    )
     add("--engine", default="{}", help='JSON with settings of store.index, such as {"quantization": "scalar"}')
     add("--qdrant-url", default="", help="write to this Qdrant server instead of the embedded store")
     add("--api-key-file", type=Path, help="file that holds the Qdrant server's key")

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -17,11 +16,12 @@ from rag.collection import Collection
 from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.errors import RaglanError
 from rag.ingest_build import DiskFull, Plan, check_room, is_full, load, plan
-from rag.ingest_rows import Prepared, Preparer, RowConfig, embedded
+from rag.ingest_rows import Embedded, Prepared, Preparer, RowConfig, embedded
 from rag.ingest_scan import Item, Scan
 from rag.manifest import Manifest, Unreadable
 from rag.read import ReadConfig
 from rag.store import IndexConfig
+from rag.token_files import token_bytes
 from rag.versions import make_engine
 
 BATCH = 256
@@ -80,10 +80,10 @@ class Job:
         others = [] if self.args.rebuild else self.others(version)
         have = parts.reuse(others, folder / "passages", set(wanted.items()), dimensions)
         todo = [self.found.items[key] for key, hash_ in wanted.items() if (key, hash_) not in have]
-        writer = parts.PartWriter(folder / "passages", dimensions)
+        writer = parts.PartWriter(folder / "passages", dimensions, self.args.token_bytes - token_bytes(folder))
         with tqdm(total=len(todo), unit=" documents", desc="indexing", mininterval=0.5) as progress:
-            for prepared, rows in self.embedded(todo):
-                writer.add(rows)
+            for prepared, made in self.embedded(todo):
+                writer.add(made.rows, made.tokens)
                 for one in prepared:
                     if one.reason:
                         failed[one.item.key] = Unreadable(hash=wanted.pop(one.item.key), reason=one.reason)
@@ -99,7 +99,7 @@ class Job:
         serving = self.collection.current()
         return [self.collection.folder(name) for name in sorted(names, key=lambda n: (n == serving, n), reverse=True)]
 
-    def embedded(self, todo: list[Item]) -> Iterator[tuple[list[Prepared], list[dict[str, Any]]]]:
+    def embedded(self, todo: list[Item]) -> Iterator[tuple[list[Prepared], Embedded]]:
         """The items by batches, with their rows: in this process, or by Ray Data where they are many."""
         if not todo:
             return

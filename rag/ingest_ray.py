@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rag.embed import SentenceEmbedder
-from rag.ingest_rows import Prepared, Preparer, RowConfig, embedded
+from rag.ingest_rows import Embedded, Prepared, Preparer, RowConfig, embedded
 from rag.ingest_scan import Item
 
 PER_TASK = 64
@@ -20,9 +20,7 @@ READER_CPUS = 0.25
 """Of a core, for a process that reads: it shares one with a process that embeds, even where there is only one."""
 
 
-def embedded_by_ray(
-    items: list[Item], config: RowConfig, address: str
-) -> Iterator[tuple[list[Prepared], list[dict[str, Any]]]]:
+def embedded_by_ray(items: list[Item], config: RowConfig, address: str) -> Iterator[tuple[list[Prepared], Embedded]]:
     """The items in batches with their rows, in any order. `address`: a cluster's, or `local` to start one here."""
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray's own default depends on a file in the home folder
     import ray
@@ -66,6 +64,6 @@ class Embedding:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
         prepared = [pickle.loads(one) for one in batch["prepared"]]  # noqa: S301
-        rows = embedded(prepared, self._embedder)
+        made = embedded(prepared, self._embedder)
         bare = [Prepared(one.item, reason=one.reason) for one in prepared]
-        return {"batch": [pickle.dumps((bare, rows))]}
+        return {"batch": [pickle.dumps((bare, made))]}

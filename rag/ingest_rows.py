@@ -15,6 +15,7 @@ from rag.ingest_scan import Item, Origin
 from rag.parts import row
 from rag.read import ReadConfig, read_documents
 from rag.sparse import document_vector
+from rag.tokens import PackedTokens, pack, token_key
 from rag.types import Document, Passage
 
 
@@ -70,13 +71,24 @@ def with_sides(passage: Passage, text: str, item: Item) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def embedded(prepared: Sequence[Prepared], embedder: SentenceEmbedder) -> list[dict[str, Any]]:
-    """The rows of all items with their dense vectors. Blocks."""
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Rows with their dense vectors, and token vectors by the keys of the rows' texts."""
+
+    rows: list[dict[str, Any]]
+    tokens: dict[bytes, PackedTokens]
+
+
+def embedded(prepared: Sequence[Prepared], embedder: SentenceEmbedder) -> Embedded:
+    """The rows of all items. Blocks."""
     rows = [row for one in prepared for row in one.rows]
-    if not rows:
-        return []
-    vectors = embedder.encode([text for one in prepared for text in one.texts])
-    return [row | {"vector": vector} for row, vector in zip(rows, vectors, strict=True)]
+    texts = [text for one in prepared for text in one.texts]
+    vectors, tokens = embedder.encode_with_tokens(texts)
+    keys = (token_key(embedder.config.model, text) for text in texts)
+    return Embedded(
+        [row | {"vector": vector} for row, vector in zip(rows, vectors, strict=True)],
+        dict(zip(keys, map(pack, tokens), strict=True)),
+    )
 
 
 def documents(item: Item, limits: ReadConfig) -> list[Document]:

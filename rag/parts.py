@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 
 from rag.sparse import SparseVector
 from rag.store import Entry
+from rag.token_files import beside, save_tokens
+from rag.tokens import PackedTokens
 from rag.types import Passage
 
 ROWS = 2_000
@@ -71,29 +73,43 @@ def to_entry(row: dict[str, Any], vector: np.ndarray[Any, Any], also: tuple[str,
 
 
 class PartWriter:
-    """Collects rows and writes them to `folder` a part at a time."""
+    """Collects rows and writes them to `folder` a part at a time, with at most `token_bytes` of token vectors."""
 
-    def __init__(self, folder: Path, dimensions: int) -> None:
+    def __init__(self, folder: Path, dimensions: int, token_bytes: int = 0) -> None:
         self._folder = folder
         self._schema = schema(dimensions)
         self._rows: list[dict[str, Any]] = []
+        self._tokens: dict[bytes, PackedTokens] = {}
+        self._room = token_bytes
 
-    def add(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Take whole documents."""
+    def add(self, rows: Iterable[dict[str, Any]], tokens: Mapping[bytes, PackedTokens]) -> None:
+        """Take whole documents, and token vectors by their texts' keys."""
         self._rows += rows
+        for key, one in tokens.items():
+            if self._room >= one.nbytes:
+                self._tokens[key] = one
+                self._room -= one.nbytes
         if len(self._rows) >= ROWS:
             self.flush()
 
     def flush(self) -> None:
         """Write what is held."""
-        if self._rows:
-            save(pa.Table.from_pylist(self._rows, schema=self._schema), self._folder)
-            self._rows = []
+        if not self._rows:
+            return
+        path = new_part(self._folder)
+        if self._tokens:
+            save_tokens(self._tokens, path)
+        save(pa.Table.from_pylist(self._rows, schema=self._schema), path)
+        self._rows, self._tokens = [], {}
 
 
-def save(table: pa.Table, folder: Path) -> None:
+def new_part(folder: Path) -> Path:
+    """A name that no part has."""
+    return folder / f"{uuid.uuid4().hex}.parquet"
+
+
+def save(table: pa.Table, path: Path) -> None:
     """Write a part that is on disk whole before it has its name."""
-    path = folder / f"{uuid.uuid4().hex}.parquet"
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         pq.write_table(table, file, compression="zstd")
@@ -119,12 +135,18 @@ def reuse(folders: Iterable[Path], into: Path, wanted: set[Key], dimensions: int
             continue
         held = keys(path)
         new = (held & wanted) - found
-        if new and len(new) * 2 >= len(held):
-            link(path, into / path.name)
-        elif new:
+        if not new:
+            continue
+        whole = len(new) * 2 >= len(held)
+        to = into / path.name if whole else new_part(into)
+        if beside(path).exists():
+            link(beside(path), beside(to))
+        if whole:
+            link(path, to)
+        else:
             table = pq.read_table(path)
             mask = [pair in new for pair in zip(table["item"].to_pylist(), table["hash"].to_pylist(), strict=True)]
-            save(table.filter(pa.array(mask)), into)
+            save(table.filter(pa.array(mask)), to)
         found |= new
     return found
 

@@ -5,8 +5,6 @@ It also scores every sentence of the passages it keeps: how well it would answer
 
 import asyncio
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -22,6 +20,8 @@ from rag.embed import EmbedConfig, SentenceEmbedder, TokenVectors
 from rag.sentences import Kind, sentences
 from rag.sparse import STOPWORDS, terms
 from rag.stages import Reranker
+from rag.token_files import TokenFiles
+from rag.tokens import PackedTokens, TokenCache, pack, token_key
 from rag.types import Hit, RequestSettings, Sentence
 
 DEVICE = r"^(cpu|cuda(:\d+)?|mps)$"
@@ -72,8 +72,11 @@ class RerankConfig(BaseModel):
         return self
 
 
-def load_reranker(config: RerankConfig, embed: EmbedConfig) -> Reranker:
-    """The configured reranker with its weights loaded; `embed` is the model whose token vectors MaxSim compares."""
+def load_reranker(config: RerankConfig, embed: EmbedConfig, files: TokenFiles | None = None) -> Reranker:
+    """The configured reranker with its weights loaded; `embed` is the model whose token vectors MaxSim compares.
+
+    `files` hold those of the indexed passages.
+    """
     if config.kind == "cross-encoder":
         from rag.rerank_cross import CrossEncoderReranker
 
@@ -82,7 +85,7 @@ def load_reranker(config: RerankConfig, embed: EmbedConfig) -> Reranker:
         return cross
     model = SentenceEmbedder(embed)
     model.load()
-    return MaxSimReranker(model, config)
+    return MaxSimReranker(model, config, files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +100,10 @@ class Asked:
 class MaxSimReranker:
     """The Reranker role. `embedder` is loaded by whoever owns it; safe to call from threads."""
 
-    def __init__(self, embedder: SentenceEmbedder, config: RerankConfig) -> None:
+    def __init__(self, embedder: SentenceEmbedder, config: RerankConfig, files: TokenFiles | None = None) -> None:
         self._embedder = embedder
         self._cache = TokenCache(config.cache_bytes)
+        self._files = files
 
     async def rerank(self, question: str, hits: Sequence[Hit], settings: RequestSettings) -> list[Hit]:
         """Return at most `settings.top_k` of `hits`, best first, with `rerank` and `sentences` set."""
@@ -115,11 +119,11 @@ class MaxSimReranker:
             return []
         asked = self._ask(question)
         tokens = self._tokens(hits)
-        similar = [asked.vectors @ t.vectors.astype(np.float32).T for t in tokens]
+        similar = [asked.vectors @ t.vectors.T for t in tokens]
         best = [s.max(1, initial=0.0) for s in similar]
         maxsim = np.array([asked.weights @ b for b in best])
         sharp = np.array([asked.weights @ b**SHARPNESS for b in best])
-        pairs = np.array([shared_pairs(question, embedded_text(hit.passage)) for hit in hits])
+        pairs = np.array([shared_pairs(question, text) for text in map(text_of, hits)])
         first = np.array([hit.score for hit in hits])
         blended = (1 - weight) * standard(first) + weight * (standard(sharp) + PAIRS * pairs)
         blended = standard(blended) + weight * FEEDBACK * standard(like_the_best(blended, tokens))
@@ -134,41 +138,27 @@ class MaxSimReranker:
         [tokens] = self._embedder.token_vectors([question])
         words = [question[start:end].lower() for start, end in tokens.spans]
         weights = np.array([token_weight(word) for word in words], np.float32)
-        vectors = tokens.vectors.astype(np.float32)
-        return Asked(vectors, weights / (weights.sum() or 1.0), tuple(dict.fromkeys(terms(question))))
+        return Asked(tokens.vectors, weights / (weights.sum() or 1.0), tuple(dict.fromkeys(terms(question))))
 
     def _tokens(self, hits: Sequence[Hit]) -> list[TokenVectors]:
-        texts = [embedded_text(hit.passage) for hit in hits]
-        known = {text: self._cache.get(text) for text in texts}
-        missing = [text for text, tokens in known.items() if tokens is None]
-        fresh = dict(zip(missing, map(halved, self._embedder.token_vectors(missing)), strict=True)) if missing else {}
-        for text, tokens in fresh.items():
-            self._cache.put(text, tokens)
-        return [known[text] or fresh[text] for text in texts]
+        """Each hit by token: from the index's files, as met before, or by a forward pass."""
+        texts = {token_key(self._embedder.config.model, text): text for text in map(text_of, hits)}
+        known = {key: self._known(key) for key in texts}
+        if missing := [key for key, tokens in known.items() if tokens is None]:
+            fresh = self._embedder.token_vectors([texts[key] for key in missing])
+            for key, tokens in zip(missing, map(pack, fresh), strict=True):
+                known[key] = tokens
+                self._cache.put(key, tokens)
+        by_text = {texts[key]: tokens.unpack() for key, tokens in known.items() if tokens}
+        return [by_text[text] for text in map(text_of, hits)]
+
+    def _known(self, key: bytes) -> PackedTokens | None:
+        return self._cache.get(key) or (self._files.get(key) if self._files else None)
 
 
-class TokenCache:
-    """The token vectors of recent texts, least recently used out first, within `limit` bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._size = 0
-        self._kept: OrderedDict[str, TokenVectors] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, text: str) -> TokenVectors | None:
-        with self._lock:
-            if text in self._kept:
-                self._kept.move_to_end(text)
-            return self._kept.get(text)
-
-    def put(self, text: str, tokens: TokenVectors) -> None:
-        with self._lock:
-            if text not in self._kept:
-                self._size += tokens.nbytes
-            self._kept[text] = tokens
-            while self._size > self._limit:
-                self._size -= self._kept.popitem(last=False)[1].nbytes
+def text_of(hit: Hit) -> str:
+    """What was embedded for the hit's passage."""
+    return embedded_text(hit.passage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +208,7 @@ def shared_pairs(question: str, text: str) -> float:
 
 def like_the_best(scores: NDArray[np.float64], tokens: Sequence[TokenVectors]) -> NDArray[np.float64]:
     """Cosine of each passage's mean token vector to the mean of those of the `BEST` highest `scores`."""
-    means = np.array([t.vectors.astype(np.float32).sum(0) for t in tokens], np.float64)
+    means = np.array([t.vectors.sum(0) for t in tokens], np.float64)
     means /= np.linalg.norm(means, axis=1, keepdims=True) + 1e-9
     return np.asarray(means @ means[np.argsort(-scores)[:BEST]].mean(0))
 
@@ -233,8 +223,3 @@ def term_rarity(asked: Sequence[str], having: Sequence[frozenset[str]]) -> dict[
 def token_weight(word: str) -> float:
     """Stop words and punctuation of a question say little of what it is about."""
     return STOP_WEIGHT if word in STOPWORDS or not any(map(str.isalnum, word)) else 1.0
-
-
-def halved(tokens: TokenVectors) -> TokenVectors:
-    """In half precision: MaxSim does not notice, memory does."""
-    return replace(tokens, vectors=tokens.vectors.astype(np.float16))

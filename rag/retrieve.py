@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,7 +167,7 @@ def with_documents(fused: Sequence[Fused], owners: Mapping[str, Owner]) -> list[
     own = [owners[one.id] for one in kept]
     documents = document_scores(scores, [o.document for o in own], [o.passages for o in own])
     total = standard(scores) + standard(documents)
-    both = [replace(one, score=score) for one, score in zip(kept, total.tolist(), strict=True)]
+    both = [Fused(one.id, score, one.dense, one.sparse) for one, score in zip(kept, total.tolist(), strict=True)]
     return sorted(both, key=lambda one: -one.score)
 
 

@@ -10,15 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 import qdrant_edge as edge
 
+from rag.edge_owners import Owners
 from rag.edge_shard import DENSE, SPARSE, open_shard
 from rag.payload import DOCUMENT, payloads, point_id, to_info, to_passage
 from rag.scope import Scope
 from rag.sparse import SparseVector
-from rag.store import OWNER, PAGE, Entry, Groups, IndexConfig, Owner, Scored, to_owner
+from rag.store import PAGE, Entry, Groups, IndexConfig, Owner, Scored
 from rag.types import DocumentInfo, Passage, Vector
 
-OWNERS = 200_000
-"""Passages whose documents are remembered, at some 250 bytes each."""
 READERS = 2
 """Searches at a time: the engine spreads each over threads of its own."""
 
@@ -38,7 +37,7 @@ class EdgeStore:
         self._changes = 0
         self._sole: tuple[str, int] | None = None
         """The tenant that held every passage, and after how many changes."""
-        self._owners: dict[str, Owner] = {}
+        self._owners = Owners(self._shard)
 
     async def write(self, entries: Sequence[Entry], settle: bool = True) -> None:
         await self._change(partial(self._write, entries))
@@ -70,7 +69,8 @@ class EdgeStore:
         return await self._read(partial(self._fetch, ids))
 
     async def owners(self, ids: Sequence[str]) -> dict[str, Owner]:
-        return await self._read(partial(self._owned, ids))
+        known = self._owners.known(ids)
+        return known if len(known) == len(ids) else await self._read(partial(self._owners.of, ids))
 
     async def delete(self, document_id: str, tenant: str, groups: Groups = None) -> bool:
         return await self._change(partial(self._delete, document_id, Scope(tenant, groups)))
@@ -88,6 +88,7 @@ class EdgeStore:
 
     async def close(self) -> None:
         """Searches and changes under way come to their end first."""
+        await asyncio.to_thread(self._owners.close)
         await asyncio.to_thread(self._readers.shutdown)
         await self._change(self._close)
         self._writer.shutdown(wait=False)
@@ -113,7 +114,7 @@ class EdgeStore:
         for begin in range(0, len(points), PAGE):
             self._shard.update(edge.UpdateOperation.upsert_points(points[begin : begin + PAGE]))
         self._changes += 1
-        self._owners = {}
+        self._owners.forget({entry.passage.document_id for entry in entries})
         written = [point_id(entry.passage) for entry in entries]
         for tenant in {e.passage.tenant for e in entries}:
             owners = {e.passage.document_id for e in entries if e.passage.tenant == tenant}
@@ -164,23 +165,13 @@ class EdgeStore:
         found = {str(record.id): record.payload or {} for record in records}
         return [to_passage(found[key]) for key in ids if key in found]
 
-    def _owned(self, ids: Sequence[str]) -> dict[str, Owner]:
-        """Asking the engine for payload costs more than the search itself, so it is asked once for each passage."""
-        known = self._owners
-        if missing := [key for key in ids if key not in known]:
-            records = self._shard.retrieve([*missing], with_payload=OWNER, with_vector=False)
-            if len(known) + len(records) > OWNERS:
-                known = self._owners = {}
-            known.update((str(record.id), to_owner(record.payload or {})) for record in records)
-        return {key: known[key] for key in ids if key in known}
-
     def _delete(self, document_id: str, scope: Scope) -> bool:
         document = matching(scope, document_id=[document_id])
         found = bool(self._shard.count(edge.CountRequest(filter=document)))
         if found:
             self._shard.update(edge.UpdateOperation.delete_points_by_filter(document))
             self._changes += 1
-            self._owners = {}
+            self._owners.forget({document_id})
             self._shard.flush()
         return found
 

@@ -3,8 +3,8 @@
 import { decide } from "./api.js";
 import { count, icon, make } from "./dom.js";
 
-const ACTIONS = { flag: "flagged", mask: "masked", block: "blocked", error: "check broke" };
-const SIDES = { input: "question", output: "answer" };
+const ACTIONS = { flag: "flagged", mask: "masked", block: "blocked", error: "check broke", drop: "dropped" };
+const SIDES = { input: "question", passages: "passage", output: "answer" };
 const CUT = { earlier: "earlier messages", passages: "sources", checks: "findings" };
 
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });

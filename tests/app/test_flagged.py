@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def ended(answer: str = "Because.", question_side: Verdict = FLAG, answer_side: 
 
 def exchange(end: End | None = None, *messages: Message) -> Exchange:
     asked = messages or (Message("user", "Why?"),)
-    return Exchange("0" * 32, "r-1", "ada", "red", ("ops", "hr"), "quote", "d" * 12, asked, end or ended())
+    return Exchange("0" * 32, "r-1", "ada", "red", ("ops", "hr"), "quote", "d" * 12, "p" * 12, asked, end or ended())
 
 
 class Found:
@@ -50,6 +51,10 @@ def test_what_goes_to_review(action: Any, side: str) -> None:
 
 
 def test_what_does_not() -> None:
+    dropped = {"input": (PASS,), "passages": (Verdict(True, (Check("instructions", "drop"),)),)}
+    assert not flagged(replace(ended(), verdicts=dropped))
+    found = row(exchange(replace(ended(), verdicts={**dropped, "output": (FLAG,)})), fake_mask)["checks"]
+    assert [(c["side"], c["action"]) for c in found] == [("passages", "drop"), ("output", "flag")]
     assert not flagged(ended(question_side=Verdict(True, (Check("x", "pass"),))))
     assert flagged(ended(question_side=Verdict(False)))
 

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from deployments import leftovers
+
 GRANDCHILD = """
 import time
 from multiprocessing import resource_tracker, shared_memory
@@ -53,3 +55,16 @@ def test_a_file_that_another_process_maps_stays() -> None:
         holder.communicate("\n", timeout=30)
     assert still_there
     assert not path.exists()
+
+
+def test_a_semaphore_goes_once_its_maker_is_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True) as maker:
+        theirs, orphan = (Path(f"/dev/shm/sem.loky-{pid}-abc") for pid in (maker.pid, 2**22))  # the kernel's last id
+        for path in (theirs, orphan):
+            path.write_bytes(bytes(32))
+        leftovers.clear(set(), set(), 0)
+        assert theirs.exists()
+        assert not orphan.exists()
+        maker.communicate("\n", timeout=30)
+    leftovers.clear(set(), set(), 0)
+    assert not theirs.exists()

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rag.collection import Collection
-from rag.embed import EmbedConfig, SentenceEmbedder
+from rag.embed import EmbedConfig, SentenceEmbedder, TokenVectors
 from rag.fakes import FakeEmbedder
 from rag.manifest import Manifest
 from rag.store import Entry, StoreConfig, open_store
@@ -26,15 +27,16 @@ class CountingEmbedder:
 
     texts = 0
 
-    def __init__(self, config: object) -> None:
-        pass
+    def __init__(self, config: EmbedConfig) -> None:
+        self.config = config
 
     def load(self) -> None:
         """There are no weights."""
 
-    def encode(self, texts: Sequence[str]) -> Vector:
+    def encode_with_tokens(self, texts: Sequence[str]) -> tuple[Vector, list[TokenVectors]]:
         type(self).texts += len(texts)
-        return asyncio.run(FakeEmbedder().embed(texts))
+        vectors = asyncio.run(FakeEmbedder().embed(texts))
+        return vectors, [TokenVectors(vector[None], np.zeros((1, 2), np.int32)) for vector in vectors]
 
 
 @pytest.fixture

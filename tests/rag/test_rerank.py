@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from rag.embed import SentenceEmbedder, TokenVectors
-from rag.rerank import MaxSimReranker, RerankConfig, TokenCache
+from rag.embed import SentenceEmbedder
+from rag.rerank import MaxSimReranker, RerankConfig
+from rag.tokens import PackedTokens, TokenCache
 from rag.types import Hit, Passage, RequestSettings
 
 PAGES = {
@@ -92,14 +93,14 @@ def test_passages_seen_before_cost_no_forward_pass(embedder: SentenceEmbedder) -
 
 
 def test_the_cache_stays_within_its_bytes() -> None:
-    cache = TokenCache(1_000)
-    tokens = TokenVectors(np.zeros((10, 16), np.float16), np.zeros((10, 2), np.int32))
-    assert tokens.nbytes == 400
-    for text in ("a", "b"):
-        cache.put(text, tokens)
-    assert cache.get("a") is not None
-    cache.put("c", tokens)
-    assert [text for text in "abc" if cache.get(text)] == ["a", "c"]
+    cache = TokenCache(700)
+    tokens = PackedTokens(np.zeros((10, 16), np.int8), np.zeros(10, np.float32), np.zeros((10, 2), np.int32))
+    assert tokens.nbytes == 280
+    for key in (b"a", b"b"):
+        cache.put(key, tokens)
+    assert cache.get(b"a") is not None
+    cache.put(b"c", tokens)
+    assert [key for key in (b"a", b"b", b"c") if cache.get(key)] == [b"a", b"c"]
     nothing = TokenCache(0)
-    nothing.put("a", tokens)
-    assert nothing.get("a") is None
+    nothing.put(b"a", tokens)
+    assert nothing.get(b"a") is None
