@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval demo-model lock config-reference
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval redteam demo-model lock config-reference
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -97,6 +97,19 @@ bench-retrieval: $(READY) ## Measure retrieval on every BEIR folder in DATA_ROOT
 
 bench-embedding: $(READY) ## Speed, memory and parity of the embedding model's backends
 	@$(RUN) -m benchmarks.embedding $(if $(OUT),--out $(OUT))
+
+# garak has an environment of its own: what it asks for is in nobody else's way.
+REDTEAM := var/redteam-venv
+$(REDTEAM)/.installed: requirements/redteam.txt
+	@echo "Installing garak into $(REDTEAM) (about 160 MB, once)"
+	$(PYTHON) -m venv $(REDTEAM)
+	$(REDTEAM)/bin/pip install -q --no-deps --progress-bar on -r requirements/redteam.txt
+	@touch $@
+
+redteam: $(READY) $(REDTEAM)/.installed ## Attack Raglan with garak, guardrails off and on: URL=, URL_OFF=, OUT=, ARGS="--prompts 5"
+	@$(RUN) -m benchmarks.redteam --garak "$(CURDIR)/$(REDTEAM)/bin/python" --profile $(PROFILE) \
+	  $(if $(URL),--url "$(URL)") $(if $(URL_OFF),--url-off "$(URL_OFF)") \
+	  $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 config-reference: $(READY) ## Write docs/configuration.md from the settings
 	@mkdir -p var; $(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md

@@ -4,8 +4,9 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from app import chat, documents, embeddings, errors, feedback, health, models, openapi, reference, search
+from app import chat, documents, embeddings, errors, feedback, health, models, openapi, reference, reviews, search
 from app.auth import Authenticate
+from app.flagged import Flags
 from app.middleware import BodyLimit, Faults, RequestId
 from app.page_routes import assets
 from app.services import HttpConfig, Services
@@ -29,14 +30,15 @@ def create_app(services: Services) -> FastAPI:
             Middleware(RequestId),
             *cors(config),
             Middleware(Faults),
-            Middleware(Authenticate, config.api_keys, open_paths, services.defaults.tenant),
+            Middleware(Authenticate, config.api_keys, open_paths, services.defaults.tenant, config.review_without_key),
             Middleware(BodyLimit, config.max_body_bytes),
         ],
     )
     app.state.services = services
+    app.state.flags = Flags(services.reviews, services.mask)
     errors.install(app)
     openapi.describe(app, keyed=bool(config.api_keys))
-    for part in (chat, search, documents, models, embeddings, feedback, health):
+    for part in (chat, search, documents, models, embeddings, feedback, reviews, health):
         app.include_router(part.router)
     app.router.routes.extend(reference.routes(app))
     app.router.routes.extend(asset.route() for asset in page)

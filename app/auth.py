@@ -33,13 +33,14 @@ def holder(key: str, keys: Sequence[KeyConfig]) -> KeyConfig | None:
 class Authenticate:
     """Lets in who has a key, notes who it is in `scope["state"]["caller"]`, and anybody on the `open_paths`.
 
-    Without configured keys everybody is let in, as `tenant`.
+    Without configured keys everybody is let in, as `tenant`, and may review where `review_without_key`.
     """
 
     app: ASGIApp
     keys: Sequence[KeyConfig]
     open_paths: frozenset[str]
     tenant: str
+    review_without_key: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -52,10 +53,10 @@ class Authenticate:
 
     def caller(self, authorization: str) -> Caller | None:
         if not self.keys:
-            return Caller(None, self.tenant)
+            return Caller(None, self.tenant, reviewer=self.review_without_key)
         scheme, _, key = authorization.partition(" ")
         held = holder(key.strip(), self.keys) if scheme.lower() == "bearer" else None
-        return Caller(held.name, held.tenant, held.groups) if held else None
+        return Caller(held.name, held.tenant, held.groups, held.policy, "reviewer" in held.roles) if held else None
 
     @staticmethod
     def path(scope: Scope) -> str:

@@ -53,19 +53,21 @@ class Usage(Shape):
 
 
 class GuardCheck(Shape):
-    """What one guardrail check found."""
+    """What one guardrail check found, or why it was not made: an `error` broke or took too long."""
 
     name: str
-    action: Literal["pass", "flag", "mask", "block", "error"]
+    action: Literal["pass", "flag", "mask", "block", "drop", "error", "skipped"]
     score: float | None
     ms: float
     detail: str
 
 
 class GuardReport(Shape):
-    """Every check made on the question and on the answer."""
+    """Every check made on the question, on what was retrieved and on the answer."""
 
+    policy: str = Field(description="Digest of the policy that was in force.")
     input: list[GuardCheck]
+    passages: list[GuardCheck]
     output: list[GuardCheck]
 
 
@@ -142,11 +144,11 @@ def scored(hits: Sequence[Hit]) -> list[Scored]:
     ]
 
 
-def guard(verdicts: dict[str, tuple[Verdict, ...]]) -> GuardReport:
+def guard(verdicts: dict[str, tuple[Verdict, ...]], policy: str) -> GuardReport:
     def side(name: str) -> list[GuardCheck]:
         return [shown(check) for verdict in verdicts.get(name, ()) for check in verdict.checks]
 
-    return GuardReport(input=side("input"), output=side("output"))
+    return GuardReport(policy=policy, input=side("input"), passages=side("passages"), output=side("output"))
 
 
 def shown(check: Check) -> GuardCheck:

@@ -1,14 +1,15 @@
 """What a route knows of its request: the services, who calls, and how long it may take."""
 
 import asyncio
-from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
 from app.connection import while_connected
 from app.errors import UnknownModel
+from app.flagged import Flags
 from app.services import ModelCard, Services
 from rag.errors import DeadlineExceeded
 from rag.types import RequestSettings
@@ -18,11 +19,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the key's name (None where no key is asked for), the tenant and the groups whose documents it sees."""
+    """Who calls: the key's name (None where no key is asked for), the tenant and the groups whose documents it sees.
+
+    `policy` is what the key changes of the guardrails' policy.
+    """
 
     name: str | None
     tenant: str
     groups: tuple[str, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    reviewer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Context:
     request_id: str
     request: Request
     deadline: float
+    flags: Flags
 
     def card(self, model: str) -> ModelCard:
         """The model a request names. Raises UnknownModel."""
@@ -42,10 +49,19 @@ class Context:
         raise UnknownModel(f"There is no model named '{model[:100]}'.", "model")
 
     def settings(self, card: ModelCard) -> RequestSettings:
-        """The defaults for `card` and what the caller may see."""
+        """The defaults for `card`, what the caller may see, and the policy in force for it now."""
         seen = self.caller
+        policy = self.services.policies.of(seen.policy)
         return replace(
-            self.services.defaults, model=card.id, prompt=card.prompt, tenant=seen.tenant, groups=seen.groups
+            self.services.defaults,
+            model=card.id,
+            prompt=card.prompt,
+            tenant=seen.tenant,
+            groups=seen.groups,
+            guard=policy.input,
+            validate=policy.output,
+            policy=policy.text,
+            policy_digest=policy.digest,
         )
 
     async def within(self, work: Coroutine[Any, Any, T], stage: str) -> T:
@@ -64,7 +80,7 @@ class Context:
 async def context(request: Request) -> Context:
     services: Services = request.app.state.services
     deadline = asyncio.get_running_loop().time() + services.config.request_timeout_s
-    return Context(services, request.state.caller, request.state.request_id, request, deadline)
+    return Context(services, request.state.caller, request.state.request_id, request, deadline, request.app.state.flags)
 
 
 Here = Annotated[Context, Depends(context)]

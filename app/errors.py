@@ -37,6 +37,18 @@ class IdTaken(domain.InvalidInput):
     """A document of this id is there, and the caller may not see it."""
 
 
+class NotReviewer(domain.RaglanError):
+    """The caller's key has not the role that reviewing needs."""
+
+
+class UnknownReview(domain.NotFound):
+    """The caller may see no flagged exchange of this id."""
+
+
+class AlreadyDecided(domain.InvalidInput):
+    """A reviewer has decided otherwise before."""
+
+
 class UnsupportedBody(domain.InvalidInput):
     """The body is not of a media type this route takes."""
 
@@ -51,9 +63,12 @@ TABLE: dict[type[BaseException], tuple[int, str, str]] = {
     UnsupportedBody: (415, INVALID, "unsupported_media_type"),
     ForeignGroup: (403, INVALID, "foreign_group"),
     IdTaken: (409, INVALID, "id_taken"),
+    NotReviewer: (403, AUTH, "reviewer_required"),
+    AlreadyDecided: (409, INVALID, "already_decided"),
     domain.NotFound: (404, INVALID, "not_found"),
     UnknownModel: (404, INVALID, "model_not_found"),
     UnknownDocument: (404, INVALID, "document_not_found"),
+    UnknownReview: (404, INVALID, "review_not_found"),
     domain.Unauthenticated: (401, AUTH, "invalid_api_key"),
     domain.Overloaded: (429, LIMIT, "overloaded"),
     domain.StageUnavailable: (503, SERVER, "stage_unavailable"),

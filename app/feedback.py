@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import Field, StrictStr
 
+from app.append import append
 from app.context import Here
 from app.schema import Closed, Shape
 from rag.errors import TooLarge
@@ -31,18 +31,7 @@ class FileFeedback:
         data = json.dumps(row).encode() + b"\n"
         if len(data) > MAX_ROW_BYTES:
             raise TooLarge(f"A row of feedback may have {MAX_ROW_BYTES} bytes.")
-        await asyncio.to_thread(self.write, data)
-
-    def write(self, data: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            written = os.write(file, data)
-            os.fsync(file)
-        finally:
-            os.close(file)
-        if written < len(data):
-            raise OSError("the disk took only part of a row of feedback")
+        await asyncio.to_thread(append, self.path, data)
 
 
 class FeedbackRequest(Closed):

@@ -1,4 +1,4 @@
-"""The chat page: the files of app/page, read once, each at its own path. Nothing else of the disk can be reached."""
+"""The pages: the files of app/page, read once, each at its own path. Nothing else of the disk can be reached."""
 
 import hashlib
 from dataclasses import dataclass
@@ -23,6 +23,9 @@ TYPES = {
     ".webmanifest": "application/manifest+json",
 }
 """What may be served: other files are left alone."""
+
+PAGES = {"/page/index.html": "/", "/page/reviews.html": "/reviews"}
+"""What stands at an address of its own."""
 
 SECURITY = {
     "Content-Security-Policy": (
@@ -53,10 +56,10 @@ class Asset:
 
 
 def assets(root: Path = PAGE) -> list[Asset]:
-    """Every file under `root`, each at `/page/...`; index.html stands at `/`."""
+    """Every file under `root`, each at `/page/...` or where PAGES says."""
     files = sorted(p for p in root.rglob("*") if p.suffix in TYPES and p.is_file())
     names = ["/page/" + p.relative_to(root).as_posix() for p in files]
     return [
-        Asset("/" if name == "/page/index.html" else name, file.read_bytes(), TYPES[file.suffix])
+        Asset(PAGES.get(name, name), file.read_bytes(), TYPES[file.suffix])
         for name, file in zip(names, files, strict=True)
     ]

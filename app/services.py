@@ -2,14 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.review_queue import ReviewQueue
+from guardrails.policy_book import PolicyBook
 from rag.stages import Embedder, Library, Stages, Trace
 from rag.types import Document, DocumentInfo, RequestSettings
 
 Group = Annotated[str, Field(pattern=r"^[\w.@-]{1,64}$")]
+KeyRole = Literal["reviewer"]
 
 
 class KeyConfig(BaseModel):
@@ -22,6 +25,14 @@ class KeyConfig(BaseModel):
     tenant: str = Field("default", min_length=1, max_length=64, description="Whose documents the key sees.")
     groups: tuple[Group, ...] = Field(
         (), max_length=64, description="Groups whose documents the key sees, beside those for all of the tenant."
+    )
+    roles: tuple[KeyRole, ...] = Field(
+        (),
+        max_length=8,
+        description="What the key may do beside asking: 'reviewer' reads and decides flagged exchanges.",
+    )
+    policy: Mapping[str, Any] = Field(
+        default_factory=dict, description="Fields of the guardrails' policy that differ for this key, such as `input`."
     )
 
 
@@ -36,6 +47,11 @@ class HttpConfig(BaseModel):
     max_message_chars: int = Field(32_000, ge=100, description="Longest single message, in characters.")
     max_messages: int = Field(64, ge=1, description="Most messages in one conversation.")
     max_document_chars: int = Field(2_000_000, ge=1_000, description="Longest document text, in characters.")
+    review_without_key: bool = Field(
+        False,
+        description="Whether anybody may review flagged exchanges where no API key is asked for; only safe where "
+        "HTTP is bound to the loopback address.",
+    )
     request_timeout_s: float = Field(120, gt=0, description="Longest time to the end of an answer, in seconds.")
 
 
@@ -89,11 +105,13 @@ class Services:
     `count_tokens` counts a text's tokens as the embedding model does; it blocks.
     `read` takes a file's name and content and gives its documents; it blocks, and raises UnsupportedMedia,
     UnreadableDocument or TooLarge.
+    `mask` takes secrets and personal data out of a text that is to be stored; it blocks.
     """
 
     config: HttpConfig
     models: Mapping[str, ModelCard]
     defaults: RequestSettings
+    policies: PolicyBook
     stages: Callable[[Trace], Stages]
     embedder: Embedder
     embedding_model: str
@@ -103,5 +121,7 @@ class Services:
     read: Callable[[str, bytes], Sequence[Document]]
     tracer: Tracer
     feedback: Feedback
+    reviews: ReviewQueue
+    mask: Callable[[str], str]
     dependencies: Callable[[], Awaitable[list[Dependency]]]
     digest: str

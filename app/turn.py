@@ -11,6 +11,7 @@ from app.chat_rules import check
 from app.chat_schema import ChatRequest, text_of
 from app.completion import AnswerMessage, ChatCompletion, Choice, Report, annotations, guard, scored, usage
 from app.context import Context
+from app.flagged import Exchange
 from app.services import ModelCard
 from rag.answer import End, Event, answer
 from rag.stages import Trace
@@ -43,7 +44,7 @@ class Turn:
             query=end.query,
             degraded=list(end.degraded),
             passages=scored(end.hits),
-            guard=guard(end.verdicts),
+            guard=guard(end.verdicts, self.settings.policy_digest),
         )
 
     def completion(self, end: End) -> ChatCompletion:
@@ -67,7 +68,12 @@ async def open_turn(body: ChatRequest, context: Context) -> Turn:
     identity = f"chatcmpl-{uuid.uuid4().hex}"
     draft = draft_prompt(body, card, identity)
     settings = choose(body, context.settings(card))
-    metadata = {"request_id": context.request_id, "tenant": settings.tenant, "release": services.digest}
+    metadata = {
+        "request_id": context.request_id,
+        "tenant": settings.tenant,
+        "release": services.digest,
+        "policy": settings.policy_digest,
+    }
     if context.caller.name and body.user:
         metadata["end_user"] = body.user
     trace = services.tracer.start(
@@ -99,7 +105,8 @@ def choose(body: ChatRequest, settings: RequestSettings) -> RequestSettings:
     top_k = options.top_k or settings.top_k
     wanted = options.filter.filter() if options.filter else settings.filter
     candidates = max(settings.candidates, top_k)
-    return replace(settings, retrieve=retrieve, top_k=top_k, candidates=candidates, filter=wanted)
+    schema = body.schema_text() or ""
+    return replace(settings, retrieve=retrieve, top_k=top_k, candidates=candidates, filter=wanted, schema=schema)
 
 
 async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:
@@ -112,6 +119,7 @@ async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:
             async for event in stream:
                 if isinstance(event, End):
                     output, fields = event.text, {}
+                    await context.flags.note(exchange(turn, event, context))
                 yield event
     except (GeneratorExit, CancelledError):
         raise
@@ -120,3 +128,20 @@ async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:
         raise
     finally:
         turn.trace.end(output, **fields)
+
+
+def exchange(turn: Turn, end: End, context: Context) -> Exchange:
+    """What a reviewer would see of it."""
+    caller = context.caller
+    return Exchange(
+        trace_id=turn.trace.id,
+        request_id=context.request_id,
+        user=caller.name,
+        tenant=caller.tenant,
+        groups=caller.groups,
+        model=turn.settings.model,
+        release=turn.release,
+        policy=turn.settings.policy_digest,
+        messages=turn.draft.messages,
+        end=end,
+    )

@@ -19,7 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from benchmarks.retrieval_report import Figures, draw, figures, overview, table
-from benchmarks.retrieval_sets import ROOT, QuestionSet, beir, handbook
+from benchmarks.retrieval_sets import HANDBOOK, ROOT, QuestionSet, beir, handbook
 from benchmarks.retrieval_stages import EvalConfig, run
 from rag.errors import InvalidInput, RaglanError
 from rag.retrieve import RetrieveConfig
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     what = out.add_mutually_exclusive_group(required=True)
     what.add_argument("--data", type=Path, help="folder in BEIR layout")
     what.add_argument("--suite", choices=["handbook"], help="the project's own questions about docs/")
+    out.add_argument("--questions", type=Path, default=HANDBOOK, help="other questions for the suite, one a line")
     what.add_argument("--data-root", type=Path, help="every BEIR folder in this folder")
     out.add_argument("--out", type=Path, help="write the figures here as JSON, and the plot beside it")
     out.add_argument("--limit-queries", type=int, default=0, help="only the first questions, for a quick look")
@@ -59,7 +60,7 @@ def configured(args: argparse.Namespace) -> EvalConfig:
 
 def chosen(args: argparse.Namespace) -> list[QuestionSet]:
     if args.suite:
-        return [handbook()]
+        return [handbook(args.questions)]
     if args.data:
         return [beir(args.data)]
     folders = sorted(path.parent for path in args.data_root.glob("*/corpus.jsonl"))

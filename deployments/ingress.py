@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
@@ -12,15 +13,17 @@ from ray.serve.handle import DeploymentHandle
 
 from app.application import create_app
 from app.feedback import FileFeedback
+from app.review_file import FileReviews
 from app.services import Dependency, ModelCard, Services
 from deployments.handles import (
     RemoteEmbedder,
     RemoteGuard,
-    RemoteLLM,
     RemoteReranker,
     RemoteRetriever,
     RemoteValidator,
+    engine_handles,
 )
+from deployments.screener import Screener
 from deployments.settings import ROOT, Settings, absolute
 from deployments.tracing import make_tracer
 from guardrails.mask import StreamMasker, mask
@@ -41,6 +44,9 @@ class Ingress:
     def __init__(self, settings: Settings, handles: Mapping[str, DeploymentHandle]) -> None:
         """`handles` are the stages' by deployment name; the engines' names are `LLM:` and the model's id."""
         self.tracer = make_tracer(settings.tracing, mask)
+        self.policies = settings.policies()
+        self.screener = Screener()
+        self.started = False
         self.handles = handles
         self.settings = settings
         self.prompts = PromptBook(
@@ -53,14 +59,20 @@ class Ingress:
             raise ValueError(
                 f"models.prompt, followup.prompt: no such template in prompts/: {', '.join(sorted(missing))}"
             )
-        self.llm = RemoteLLM(
-            {m.id: handles[f"LLM:{m.id}"].options(stream=True, method_name="generate") for m in settings.models}
-        )
+        self.llm = engine_handles({m.id: handles[f"LLM:{m.id}"] for m in settings.models})
         template = self.prompts.templates[settings.followup.prompt]
         self.rewriter = partial(rewrite, llm=self.llm, template=template, config=settings.followup)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(self.services())
+
+    def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Put a changed policy in force for the questions to come: `user_config` is `{"policy": {...}}`.
+
+        Serve stops a replica whose reconfigure raises, and so a wrong policy would stop one after the other: one that
+        runs keeps its policy and says so. A replica that starts with a wrong policy raises and never serves.
+        """
+        self.policies.reload(user_config, running=self.started)
 
     def stages(self, trace: Trace) -> Stages:
         """The roles, bound to one request's trace."""
@@ -73,6 +85,7 @@ class Ingress:
             guard=RemoteGuard("guard", self.handles["Guard"], timeout, carrier),
             retriever=RemoteRetriever("retrieve", self.handles["Retriever"], timeout, carrier),
             reranker=RemoteReranker("rerank", self.handles["Reranker"], timeout, carrier),
+            screener=self.screener,
             llm=self.llm,
             validator=RemoteValidator("validate", self.handles["Validator"], timeout, carrier),
         )
@@ -87,13 +100,12 @@ class Ingress:
         defaults = replace(
             settings.retrieve.defaults(first.id, first.prompt),
             followup=settings.followup.mode,
-            guard=settings.guard.enabled,
-            validate=settings.validate_.enabled,
         )
         return Services(
             config=settings.http,
             models={m.id: ModelCard(m.id, m.prompt, m.context) for m in settings.models},
             defaults=defaults,
+            policies=self.policies,
             stages=self.stages,
             embedder=embedder,
             embedding_model=settings.embed.model,
@@ -103,6 +115,8 @@ class Ingress:
             read=partial(read_documents, limits=settings.read),
             tracer=self.tracer,
             feedback=FileFeedback(absolute(settings.feedback_path)),
+            reviews=FileReviews(absolute(settings.reviews_path), settings.reviews_max_bytes),
+            mask=mask,
             dependencies=self.dependencies,
             digest=settings.digest,
         )
@@ -121,7 +135,9 @@ class Ingress:
         return await asyncio.gather(*(ask(n, h) for n, h in self.handles.items()))
 
     async def check_health(self) -> None:
-        """Alive as long as the event loop runs."""
+        """Alive as long as the event loop runs. Serve asks first when it has configured a new replica."""
+        self.started = True
+        self.screener.rails.workers.check_health()
 
     def __del__(self) -> None:
         self.tracer.close()

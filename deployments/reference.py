@@ -101,6 +101,8 @@ class Section:
 
     def text(self) -> str:
         """The section in markdown."""
+        if not self.fields:
+            return f"## {self.name}\n\n{self.description}\n"
         head = ["| setting | type | default | bounds | meaning |", "| --- | --- | --- | --- | --- |"]
         table = [*head, *(field.row() for field in self.fields)]
         sentences = [field.sentence() for field in self.fields]

@@ -7,13 +7,16 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from app.services import HttpConfig
 from deployments.tracing import TracingConfig
-from guardrails.config import GuardConfig, ValidateConfig
+from guardrails.own_engine import ENGINE
+from guardrails.policy import Policy, load_policy, merged
+from guardrails.policy_book import PolicyBook, faults
+from guardrails.user_config import RailsConfig
 from rag.chunk import ChunkConfig
 from rag.embed import EmbedConfig
 from rag.followup import FollowupConfig
@@ -51,6 +54,11 @@ class ModelConfig(BaseModel):
         return str(ROOT / self.source) if (ROOT / self.source).exists() else self.source
 
 
+def over_shipped(change: Any) -> Any:
+    """A Serve YAML's `policy` changes the shipped one."""
+    return merged(load_policy().model_dump(), change) if isinstance(change, Mapping) else change
+
+
 class Settings(BaseModel):
     """The `args` of a Serve YAML in cluster/."""
 
@@ -65,11 +73,17 @@ class Settings(BaseModel):
     retrieve: RetrieveConfig = RetrieveConfig()
     followup: FollowupConfig = FollowupConfig()
     rerank: RerankConfig = RerankConfig()
-    guard: GuardConfig = GuardConfig()
-    validate_: ValidateConfig = Field(ValidateConfig(), alias="validate")
+    policy: Annotated[Policy, BeforeValidator(over_shipped)] = Field(default_factory=load_policy)
+    rails: RailsConfig = RailsConfig()
     tracing: TracingConfig = TracingConfig()
     stage_timeout_s: float = Field(30, gt=0, description="Longest time for one stage before the engine, in seconds.")
     feedback_path: Path = Field(Path("var/feedback.jsonl"), description="Where thumbs up and down are appended.")
+    reviews_path: Path = Field(
+        Path("var/reviews.jsonl"), description="Where flagged exchanges and decisions are appended."
+    )
+    reviews_max_bytes: int = Field(
+        64_000_000, ge=0, description="Bytes of the review queue's file over which newly flagged exchanges are dropped."
+    )
 
     @model_validator(mode="after")
     def known_models(self) -> Self:
@@ -78,6 +92,18 @@ class Settings(BaseModel):
             raise ValueError(f"models: two have the same id in {ids}")
         if self.followup.mode == "llm" and self.followup.model not in ids:
             raise ValueError(f"followup.model: {self.followup.model!r} is none of {ids}")
+        for n, model in enumerate(self.rails.models):
+            if model.get("engine") == ENGINE and model.get("model") not in ids:
+                raise ValueError(f"rails.models.{n}.model: {model.get('model')!r} is none of {ids}")
+        return self
+
+    @model_validator(mode="after")
+    def fitting_policies(self) -> Self:
+        for n, key in enumerate(self.http.api_keys):
+            try:
+                self.policy.changed(key.policy)
+            except ValidationError as error:
+                raise ValueError(f"http.api_keys.{n}.policy: {faults(error)}") from error
         return self
 
     @classmethod
@@ -93,6 +119,10 @@ class Settings(BaseModel):
             if os.environ.get(name)
         } | dict(args.get("tracing", {}))
         return cls.model_validate({**args, "tracing": tracing})
+
+    def policies(self) -> PolicyBook:
+        """The guardrails' policies in force at start."""
+        return PolicyBook(self.policy, [key.policy for key in self.http.api_keys])
 
     @property
     def digest(self) -> str:

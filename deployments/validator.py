@@ -1,31 +1,50 @@
 """NeMo output rails on each sentence of the stream, before it leaves."""
 
+import asyncio
+from collections.abc import Mapping
+
+from ray.serve.handle import DeploymentHandle
+
+from deployments.guard_metrics import CheckMetrics
+from deployments.handles import BlockingEmbed, RemoteEmbedder, engine_handles
 from deployments.tracing import TracingConfig, make_tracer
-from guardrails.config import ValidateConfig
 from guardrails.mask import mask
 from guardrails.output import OutputRails
+from guardrails.own_engine import register
+from guardrails.user_config import RailsConfig
 from rag.types import Hit, RequestSettings, Verdict
 
 
 class Validator:
     """Holds the rails."""
 
-    def __init__(self, config: ValidateConfig, tracing: TracingConfig) -> None:
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self,
+        embedder: DeploymentHandle,
+        engines: Mapping[str, DeploymentHandle],
+        own: RailsConfig,
+        tracing: TracingConfig,
+    ) -> None:
+        """`engines` are those that the user's `own` rails may ask, by model id."""
         self.tracer = make_tracer(tracing, mask)
-        self.rails = OutputRails(config)
+        self.metrics = CheckMetrics("output")
+        self.rails = OutputRails(BlockingEmbed(RemoteEmbedder("embed", embedder), asyncio.get_running_loop()), own)
+        register(engine_handles(engines))
         self.rails.load()
 
     async def validate(
         self, sentence: str, hits: list[Hit], question: str, settings: RequestSettings, carrier: dict[str, str]
     ) -> Verdict:
-        """Judge one sentence against the passages it may cite."""
+        """Judge one sentence against the passages it may cite, by the policy that came with it."""
         with self.tracer.observe(carrier, "validate", "guardrail", sentence) as observation:
             verdict = await self.rails.validate(sentence, hits, question, settings)
             observation.end(verdict)
-            return verdict
+        self.metrics.count([verdict])
+        return verdict
 
     async def check_health(self) -> None:
-        """Alive as long as the event loop runs."""
+        """Alive as long as the event loop runs and checks have threads to run in. Raises RuntimeError."""
+        self.rails.workers.check_health()
 
     def __del__(self) -> None:
         self.tracer.close()

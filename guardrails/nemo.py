@@ -6,46 +6,30 @@ NeMo imports `actions.py` and `actions/` from the working directory: start repli
 
 import asyncio
 import logging
-import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rag.types import Check
+from rag.types import Check, Verdict
 
 if TYPE_CHECKING:
-    from nemoguardrails import LLMRails
+    from nemoguardrails import LLMRails, RailsConfig
 
 RAILS = Path(__file__).parent / "rails"
 ACTIONS = {"input": "check_question", "output": "check_sentence"}
-REFUSING = ("block", "error")
-
-Judge = Callable[[str, Mapping[str, Any]], Iterable[Check]]
-"""Takes the text under judgement and NeMo's context; returns every check made on it."""
+SideName = Literal["input", "output"]
+Judge = Callable[[], Awaitable[Verdict]]
+"""Makes our checks on what is under judgement."""
 
 log = logging.getLogger(__name__)
-found: ContextVar[list[list[Check]]] = ContextVar("found")
-"""The checks of each action in the call under way: NeMo's own result carries neither scores nor details."""
-
-
-def attempt(name: str, check: Callable[[], Check]) -> Check:
-    """Make one check and time it. One that raises refuses (fails closed); the log tells its error, never the text."""
-    begin = time.perf_counter()
-    try:
-        made = check()
-    except Exception as error:
-        log.error("guardrail check %s failed: %s", name, type(error).__name__)
-        made = Check(name, "error", detail=type(error).__name__)
-    return replace(made, ms=round((time.perf_counter() - begin) * 1e3, 3))
-
-
-def refuses(checks: Iterable[Check]) -> bool:
-    """Whether one of the checks refuses."""
-    return any(check.action in REFUSING for check in checks)
+judging: ContextVar[Judge] = ContextVar("judging")
+"""What NeMo's action is to run in the call under way."""
+verdicts: ContextVar[list[Verdict]] = ContextVar("verdicts")
+"""What came of it: NeMo's own result carries neither scores nor details."""
 
 
 class Forgetful(dict[str, Any]):
@@ -55,62 +39,79 @@ class Forgetful(dict[str, Any]):
         pass
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings that NeMo earns by reading deprecated fields of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def build_nemo(read: "Callable[[], RailsConfig]") -> "LLMRails":
+    """NeMo's rails of the configuration that `read` returns (about 0.8 s with NeMo's import): silent and forgetful."""
+
+    async def build() -> "LLMRails":
+        from nemoguardrails import LLMRails, telemetry
+
+        # One failed action makes it log 230 kB, the user's text included.
+        logging.getLogger("nemoguardrails").setLevel(logging.CRITICAL)
+        telemetry._DO_NOT_TRACK_FILE = RAILS / "input" / "config.yml"  # NeMo stays silent where this file exists
+        with quiet():
+            nemo = LLMRails(read())
+        nemo.events_history_cache = Forgetful()
+        return nemo
+
+    # NeMo's constructor asks for an event loop, and makes and leaks one where none runs: give it one of its own.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, build()).result()
+
+
 class Rails:
     """The rails of one side. Safe to share between tasks: what a call finds stays in its own context."""
 
-    def __init__(self, side: Literal["input", "output"], judge: Judge) -> None:
+    def __init__(self, side: SideName) -> None:
         self.side = side
-        self.judge = judge
         self.nemo: LLMRails | None = None
 
     def load(self) -> None:
-        """Build the rails (about 0.8 s with NeMo's import)."""
-        # NeMo's constructor asks for an event loop, and makes and leaks one where none runs: give it one of its own.
-        with ThreadPoolExecutor(1) as thread:
-            self.nemo = thread.submit(asyncio.run, self.build()).result()
+        """Build the rails, once."""
 
-    async def build(self) -> "LLMRails":
-        """NeMo's rails of this side: silent, forgetful, with our action."""
-        from nemoguardrails import LLMRails, RailsConfig, telemetry
+        def read() -> "RailsConfig":
+            from nemoguardrails import RailsConfig
 
-        folder = RAILS / self.side
-        # One failed action makes it log 230 kB, the user's text included.
-        logging.getLogger("nemoguardrails").setLevel(logging.CRITICAL)
-        telemetry._DO_NOT_TRACK_FILE = folder / "config.yml"  # NeMo stays silent where this file exists
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # NeMo reads deprecated fields of its own
-            nemo = LLMRails(RailsConfig.from_path(str(folder)))
-        nemo.events_history_cache = Forgetful()
-        nemo.register_action(self.act, ACTIONS[self.side])
-        return nemo
+            return RailsConfig.from_path(str(RAILS / self.side))
 
-    async def act(self, text: str, context: Mapping[str, Any]) -> Any:
-        """NeMo's action: judge, note what was found, tell NeMo to go on or to stop."""
+        self.nemo = build_nemo(read)
+        self.nemo.register_action(self.act, ACTIONS[self.side])
+
+    async def act(self) -> Any:
+        """NeMo's action: judge, note the verdict, tell NeMo to go on or to stop."""
         from nemoguardrails.actions.rail_outcome import RailOutcome
 
-        checks = list(self.judge(text, context))
-        found.get().append(checks)
-        refusing = [check.name for check in checks if check.action in REFUSING]
-        return RailOutcome.block(reason=", ".join(refusing)) if refusing else RailOutcome.allow()
+        verdict = await judging.get()()
+        verdicts.get().append(verdict)
+        return RailOutcome.allow() if verdict.allowed else RailOutcome.block(reason="refused")
 
-    async def run(self, messages: list[dict[str, Any]]) -> tuple[Check, ...]:
-        """Run the rails on `messages` (a user message is needed even on the output side) and return every check made.
+    async def run(self, messages: list[dict[str, Any]], judge: Judge, unchecked: str) -> Verdict:
+        """Run the rails on `messages` (a user message is needed even on the output side); what `judge` said.
 
-        Fails closed: rails that stop without a refusing check, or pass without having judged, add one named `nemo`.
+        Fails closed: rails that end otherwise than their judge, or without it, add a check `nemo` and refuse with the
+        text `unchecked`.
         """
         from nemoguardrails.rails.llm.options import RailStatus, RailType
 
         if self.nemo is None:
             raise RuntimeError("load() the rails first")
-        actions: list[list[Check]] = []
-        token = found.set(actions)
+        made: list[Verdict] = []
+        judge_token, made_token = judging.set(judge), verdicts.set(made)
         try:
             result = await self.nemo.check_async(messages, rail_types=[RailType(self.side)])
         finally:
-            found.reset(token)
-        checks = [check for made in actions for check in made]
-        passed = result.status is RailStatus.PASSED and bool(actions)
-        if not passed and not refuses(checks):
-            log.error("the %s rails ended as %s without a verdict", self.side, result.status.value)
-            checks.append(Check("nemo", "error", detail=result.status.value))
-        return tuple(checks)
+            judging.reset(judge_token)
+            verdicts.reset(made_token)
+        passed = result.status is RailStatus.PASSED
+        if len(made) == 1 and (not made[0].allowed or passed):
+            return made[0]
+        log.error("the %s rails ended as %s without a verdict", self.side, result.status.value)
+        checks = [check for verdict in made for check in verdict.checks]
+        return Verdict(False, (*checks, Check("nemo", "error", detail=result.status.value)), unchecked)

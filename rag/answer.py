@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from rag.consider import Clock, Considered, consider
 from rag.errors import StageUnavailable
 from rag.release import Release, release
+from rag.screen import screen
 from rag.stages import Stages, Trace
 from rag.types import FinishReason, Hit, Piece, Prompt, RequestSettings, Usage, Verdict
 
@@ -70,13 +71,16 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
     """
     clock = Clock()
     considered = await consider(draft, settings, stages, clock)
-    hits, verdict = considered.hits, considered.verdict
+    verdict = considered.verdict
     if not verdict.allowed:
         clock.mark("ttft")
         yield Begin((), dict(clock.ms))
         yield Text(verdict.refusal)
         yield conclude(Release(verdict.refusal, "content_filter"), considered, clock)
         return
+    considered = await screen(considered, settings, stages, trace, clock)
+    hits = considered.hits
+    draft = replace(draft, messages=considered.messages)
     messages = stages.prompts.write(draft.messages, hits, settings, draft.max_tokens)
     prompt = replace(draft, messages=messages)
     generation = trace.start(
@@ -159,7 +163,7 @@ def conclude(final: Release, considered: Considered, clock: Clock) -> End:
         usage=final.usage,
         hits=tuple(hits),
         citations=tuple(Citation(m.start(), m.end(), hits[n - 1]) for m, n in marks if 0 < n <= len(hits)),
-        verdicts={"input": (considered.verdict,), "output": final.verdicts},
+        verdicts={"input": (considered.verdict,), "passages": considered.screened, "output": final.verdicts},
         timings=dict(clock.ms),
         degraded=tuple(clock.degraded),
         query=considered.query,

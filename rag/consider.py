@@ -8,16 +8,22 @@ from datetime import datetime
 
 from rag.followup import standalone
 from rag.stages import Stages
-from rag.types import Hit, Prompt, RequestSettings, Vector, Verdict
+from rag.types import Hit, Message, Prompt, RequestSettings, Vector, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """What is known before the engine is asked; `query` is what was searched for."""
+    """What is known before the engine is asked; `query` is what was searched for.
+
+    `messages` are the conversation as the engine may read it: masked where the guard masked. `screened` are the
+    verdicts on the passages.
+    """
 
     hits: Sequence[Hit]
     verdict: Verdict
     query: str
+    messages: tuple[Message, ...]
+    screened: tuple[Verdict, ...] = ()
 
 
 @dataclass(slots=True)
@@ -44,7 +50,7 @@ async def consider(draft: Prompt, settings: RequestSettings, stages: Stages, clo
     """
     question = draft.messages[-1].content
     if not (settings.guard or settings.retrieve):
-        return Considered((), Verdict(True), question)
+        return Considered((), Verdict(True), question, draft.messages)
     query = standalone(draft.messages) if settings.retrieve and settings.followup == "rule" else question
     begin = time.perf_counter()
     vectors = await stages.embedder.embed([question] if query == question else [question, query])
@@ -59,10 +65,11 @@ async def consider(draft: Prompt, settings: RequestSettings, stages: Stages, clo
     async def find() -> tuple[Sequence[Hit], str]:
         if settings.followup != "llm" or len(draft.messages) == 1:
             return await search(query, vectors[-1], settings, stages, clock), query
-        if not (await judged).allowed:
+        verdict = await judged
+        if not verdict.allowed:
             return (), question
         begin = time.perf_counter()
-        reworded = await stages.rewriter(draft.messages)
+        reworded = await stages.rewriter(readable(draft.messages, verdict))
         [vector] = await stages.embedder.embed([reworded])
         clock.mark("rewrite", begin)
         return await search(reworded, vector, settings, stages, clock), reworded
@@ -72,11 +79,19 @@ async def consider(draft: Prompt, settings: RequestSettings, stages: Stages, clo
     try:
         verdict = await judged
         hits, query = await found if found and verdict.allowed else ((), query)
-        return Considered(hits, verdict, query)
+        return Considered(hits, verdict, query, readable(draft.messages, verdict))
     finally:
         judged.cancel()
         if found:
             found.cancel()
+
+
+def readable(messages: tuple[Message, ...], verdict: Verdict) -> tuple[Message, ...]:
+    """`messages` with the user's as the guard masked them."""
+    if not verdict.masked:
+        return messages
+    texts = iter(verdict.masked)
+    return tuple(Message("user", next(texts)) if m.role == "user" else m for m in messages)
 
 
 async def allowed() -> Verdict:

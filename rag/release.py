@@ -39,19 +39,27 @@ async def release(
     async def judge(sentence: str) -> Verdict:
         return await stages.validator.validate(sentence, hits, question, settings)
 
-    steps = judged(by_sentence(texts), judge) if settings.validate else unjudged(texts)
+    cut = whole if settings.schema else by_sentence
+    steps = judged(cut(texts), judge) if settings.validate else unjudged(texts)
     async with aclosing(steps) as stream:
         async for sentence, verdict in stream:
             if verdict:
                 done.verdicts += (verdict,)
             blocked = verdict is not None and not verdict.allowed
-            text = verdict.refusal if verdict and blocked else sentence
+            text = leaving(sentence, verdict)
             done.text += text
             yield text
             if blocked:
                 done.finish_reason = "content_filter"
                 break
     yield done
+
+
+def leaving(sentence: str, verdict: Verdict | None) -> str:
+    """What leaves for a sentence: itself, what a check made of it, or why it does not."""
+    if verdict is None:
+        return sentence
+    return "".join(verdict.masked) or sentence if verdict.allowed else verdict.refusal
 
 
 async def masked(pieces: AsyncGenerator[Piece], masker: Masker | None, done: Release) -> AsyncGenerator[str]:
@@ -64,6 +72,13 @@ async def masked(pieces: AsyncGenerator[Piece], masker: Masker | None, done: Rel
                 yield text
     if masker and (text := masker.flush()):
         yield text
+
+
+async def whole(texts: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    """Everything at once: JSON by a schema is right or wrong as a whole."""
+    async with aclosing(texts) as stream:
+        if text := "".join([text async for text in stream]):
+            yield text
 
 
 async def by_sentence(texts: AsyncGenerator[str]) -> AsyncGenerator[str]:

@@ -53,6 +53,14 @@ class Library(Protocol):
         ...
 
 
+class Screener(Protocol):
+    """Judges what was retrieved before the engine reads it. Runs in process."""
+
+    async def screen(self, hits: Sequence[Hit], question: str, settings: RequestSettings) -> tuple[Verdict, ...]:
+        """Return one verdict per hit, in order."""
+        ...
+
+
 class Reranker(Protocol):
     """Orders hits by a closer look, and scores their sentences."""
 
@@ -148,5 +156,6 @@ class Stages:
     guard: Guard
     retriever: Retriever
     reranker: Reranker
+    screener: Screener
     llm: LLM
     validator: Validator

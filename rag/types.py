@@ -11,7 +11,7 @@ Vector = NDArray[np.float32]
 """A unit vector of shape (d,), or a batch of them of shape (n, d)."""
 
 Role = Literal["system", "user", "assistant"]
-Action = Literal["pass", "flag", "mask", "block", "error"]
+Action = Literal["pass", "flag", "mask", "block", "drop", "error", "skipped"]
 FinishReason = Literal["stop", "length", "content_filter"]
 
 
@@ -108,7 +108,10 @@ class DocumentInfo:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one guardrail check found: its score where it has one, and the milliseconds it took."""
+    """What one guardrail check found: its score where it has one, and the milliseconds it took.
+
+    An `error` broke or took too long, a `skipped` one was not made; `detail` says why.
+    """
 
     name: str
     action: Action
@@ -119,11 +122,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A guardrail's decision and every check it rests on. `refusal` is what the user reads when it is not allowed."""
+    """A guardrail's decision and every check it rests on. `refusal` is what the user reads when it is not allowed.
+
+    `masked` is what the texts judged become where a check masked: the user's messages in order, or the sentence.
+    """
 
     allowed: bool
     checks: tuple[Check, ...] = ()
     refusal: str = ""
+    masked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +171,8 @@ class RequestSettings:
     """What may differ between two requests: resolved once by the ingress, then read-only on its way.
 
     `tenant` and `groups` are the authenticated key's: a passage with groups is found only by who has one of them.
+    `policy` is the guardrails' policy as JSON of what differs from its defaults, `policy_digest` its name in traces.
+    `schema` is the JSON schema that was asked for.
     """
 
     model: str
@@ -175,6 +184,9 @@ class RequestSettings:
     followup: Literal["rule", "llm", "off"] = "rule"
     guard: bool = True
     validate: bool = True
+    policy: str = "{}"
+    policy_digest: str = ""
+    schema: str = ""
     candidates: int = 20
     per_document: int = 0
     top_k: int = 4

@@ -65,6 +65,13 @@ export const remove = (id) => send(`v1/documents/${encodeURIComponent(id)}`, { m
 /** Store a rating of an answer. */
 export const rate = (feedback) => post("v1/feedback", feedback);
 
+/** Flagged exchanges of a status, behind the one with the id `after`, with how many there are of each status. */
+export const reviews = async (status, after = "") =>
+  (await send(`v1/reviews?limit=20&status=${status}${after && `&after=${after}`}`)).json();
+
+/** Decide on a flagged exchange; returns it as it is then. */
+export const decide = async (id, decision) => (await post(`v1/reviews/${id}`, decision)).json();
+
 /** Yield the chunks of an answer. Throws ApiError, before the first chunk or between two; AbortError when stopped. */
 export async function* complete(request, signal) {
   const body = { ...request, stream: true, stream_options: { include_usage: true } };

@@ -14,7 +14,8 @@ function openSettings(note) {
   byId("key").select();
 }
 
-function startKey() {
+/** Make the dialog for the API key work. */
+export function startKey() {
   byId("open-settings").addEventListener("click", () => openSettings(NOTE));
   byId("settings-cancel").addEventListener("click", () => byId("settings").close());
   byId("settings-form").addEventListener("submit", () => {
@@ -25,7 +26,8 @@ function startKey() {
     openSettings(key.get() ? "The server did not accept this key." : "This server asks for an API key. It is kept until this tab closes."));
 }
 
-function startTheme() {
+/** Make the choice between light and dark work. */
+export function startTheme() {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   byId("theme").addEventListener("click", () => {
     const root = document.documentElement;
@@ -51,7 +53,7 @@ export async function chosenModel() {
   return byId("model").value;
 }
 
-/** Make the settings work. */
+/** Make all of the chat page's settings work. */
 export function startSettings() {
   startKey();
   startTheme();

@@ -1,6 +1,7 @@
 """API keys: who gets in, what stays open, and that tenants do not see each other."""
 
 import hmac
+from collections.abc import Sequence
 
 import pytest
 import yaml
@@ -8,6 +9,9 @@ import yaml
 from app import keys
 from app.auth import digest, holder
 from app.services import HttpConfig, KeyConfig
+from guardrails.policy import Policy, parse_policy
+from rag.fakes import FakeGuard
+from rag.types import Message, RequestSettings, Vector, Verdict
 from tests.app.world import FakeTracer, browser, fake_services, question
 
 ADA, BOB = "rgl-ada", "rgl-bob"
@@ -26,7 +30,9 @@ def bearer(key: str) -> dict[str, str]:
     "headers",
     [{}, bearer("wrong"), bearer(""), {"Authorization": ADA}, {"Authorization": f"Basic {ADA}"}, bearer("ü" * 9)],
 )
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/documents", "/v1/chat/completions", "/nothing", "/docs/", "/page"])
+@pytest.mark.parametrize(
+    "path", ["/v1/models", "/v1/documents", "/v1/chat/completions", "/nothing", "/docs/", "/page", "/v1/reviews"]
+)
 async def test_without_a_valid_key_nothing_is_served(path: str, headers: dict[str, str]) -> None:
     async with browser(fake_services(CONFIG)) as client:
         raw = [(k.encode(), v.encode()) for k, v in headers.items()]
@@ -37,7 +43,7 @@ async def test_without_a_valid_key_nothing_is_served(path: str, headers: dict[st
     assert response.json()["error"]["code"] == "invalid_api_key"
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/", "/page/main.js", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/", "/reviews", "/page/main.js", "/docs", "/openapi.json"])
 async def test_what_is_open(path: str) -> None:
     async with browser(fake_services(CONFIG)) as client:
         assert (await client.get(path)).status_code == 200
@@ -148,3 +154,35 @@ def test_a_key_with_groups_prints_its_entry(capsys: pytest.CaptureFixture[str]) 
     assert keys.main(["ada", "--tenant", "red", "--group", "ops", "--group", "hr"]) == 0
     [entry] = yaml.safe_load(capsys.readouterr().out.partition("YAML:\n")[2])
     assert KeyConfig.model_validate(entry).groups == ("ops", "hr")
+
+
+def test_a_reviewers_key_prints_its_role(capsys: pytest.CaptureFixture[str]) -> None:
+    assert keys.main(["rita", "--role", "reviewer"]) == 0
+    [entry] = yaml.safe_load(capsys.readouterr().out.partition("YAML:\n")[2])
+    assert KeyConfig.model_validate(entry).roles == ("reviewer",)
+    with pytest.raises(SystemExit):
+        keys.main(["rita", "--role", "king"])
+
+
+async def test_a_key_meets_its_own_policy_and_the_answer_and_the_trace_name_it() -> None:
+    seen: list[RequestSettings] = []
+
+    class Seeing(FakeGuard):
+        async def check(self, messages: Sequence[Message], vector: Vector, settings: RequestSettings) -> Verdict:
+            seen.append(settings)
+            return Verdict(True)
+
+    change = {"input": {"pii": {"action": "mask"}}, "output": {"enabled": False}}
+    config = HttpConfig(api_keys=(KEYS[0], KEYS[1].model_copy(update={"policy": change})))
+    services = fake_services(config, {"guard": Seeing()})
+    async with browser(services) as client:
+        digests = []
+        for key in (ADA, BOB):
+            response = await client.post("/v1/chat/completions", json=question(), headers=bearer(key))
+            digests.append(response.json()["raglan"]["guard"]["policy"])
+    assert [s.policy_digest for s in seen] == digests
+    assert isinstance(services.tracer, FakeTracer)
+    assert [opened["policy"] for opened in services.tracer.opened] == digests
+    assert digests == [Policy().digest, Policy().changed(change).digest]
+    assert [parse_policy(s.policy) for s in seen] == [Policy(), Policy().changed(change)]
+    assert [s.validate for s in seen] == [True, False]

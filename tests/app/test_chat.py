@@ -64,7 +64,7 @@ async def test_the_raglan_object() -> None:
     (passage,) = report["passages"]
     assert (passage["n"], passage["document_id"], passage["text"]) == (1, "scaling", DOCUMENT["text"])
     assert passage["rerank"] is not None
-    assert report["guard"].keys() == {"input", "output"}
+    assert report["guard"].keys() == {"policy", "input", "passages", "output"}
     assert response.headers["x-trace-id"] == report["trace_id"]
     assert f"embed;dur={report['timings']['embed']}" in response.headers["server-timing"]
     assert response.headers["x-request-id"]

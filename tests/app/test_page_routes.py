@@ -28,7 +28,7 @@ class Links(HTMLParser):
             self.inline.append(tag)
 
 
-@pytest.mark.parametrize("path", ["/", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/reviews", "/docs"])
 async def test_a_page_stands_on_its_own(path: str) -> None:
     async with browser(fake_services()) as client:
         response = await client.get(path)
@@ -56,7 +56,16 @@ async def test_files_have_their_types_and_are_asked_for_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/page", "/page/", "/page/../application.py", "/page/%2e%2e/keys.py", "/application.py"]
+    "path",
+    [
+        "/page",
+        "/page/",
+        "/page/reviews.html",
+        "/reviews.html",
+        "/page/../application.py",
+        "/page/%2e%2e/keys.py",
+        "/application.py",
+    ],
 )
 async def test_nothing_else_is_served(path: str) -> None:
     async with browser(fake_services()) as client:

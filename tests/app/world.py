@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,10 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app.application import create_app
+from app.review_queue import Entry, Fold, Listing, Review, Row
 from app.services import Dependency, HttpConfig, ModelCard, Services
+from guardrails.policy import Policy
+from guardrails.policy_book import PolicyBook
 from rag.errors import UnsupportedMedia
 from rag.fakes import FakeEmbedder, FakeLibrary, FakeTrace, fake_stages
 from rag.types import Document, DocumentInfo, Passage, RequestSettings
@@ -74,6 +77,38 @@ class FakeFeedback:
         self.rows.append(row)
 
 
+class FakeReviews:
+    """Rows in a list; over `most` flagged ones it is full."""
+
+    def __init__(self, most: int = 1_000) -> None:
+        self.rows: list[Row] = []
+        self.fold = Fold()
+        self.most = most
+
+    @property
+    def full(self) -> bool:
+        return len(self.fold.entries) >= self.most
+
+    async def append(self, row: Row) -> bool:
+        if row["kind"] == "flagged" and self.full:
+            return False
+        self.fold.take(row, len(self.rows))
+        self.rows.append(row)
+        return True
+
+    async def listing(self) -> Listing:
+        return Listing(tuple(self.fold.entries.values()), self.full)
+
+    async def read(self, entries: Iterable[Entry]) -> list[Review]:
+        rows = self.rows
+        return [Review(rows[e.flagged], None if e.decision is None else rows[e.decision]) for e in entries]
+
+
+def fake_mask(text: str) -> str:
+    """One secret is known."""
+    return text.replace("hunter2", "[secret]")
+
+
 async def all_ready() -> list[Dependency]:
     return [Dependency("llm", True), Dependency("retriever", True, "3 documents")]
 
@@ -86,6 +121,7 @@ def fake_services(config: HttpConfig | None = None, roles: Mapping[str, Any] | N
         config=config or HttpConfig(),
         models={MODEL: ModelCard(MODEL, "quote@1", 2048), "big": ModelCard("big", "passages@1", 8192)},
         defaults=RequestSettings(MODEL, "quote@1"),
+        policies=PolicyBook(Policy(), [key.policy for key in (config or HttpConfig()).api_keys]),
         stages=lambda trace: stages,
         embedder=stages.embedder,
         embedding_model="fake-embedder",
@@ -95,6 +131,8 @@ def fake_services(config: HttpConfig | None = None, roles: Mapping[str, Any] | N
         read=fake_read,
         tracer=FakeTracer(),
         feedback=FakeFeedback(),
+        reviews=FakeReviews(),
+        mask=fake_mask,
         dependencies=all_ready,
         digest="d" * 16,
     )

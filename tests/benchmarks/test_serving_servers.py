@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from benchmarks import serving_servers
-from benchmarks.serving import ROOT, environment, names, numbers
+from benchmarks.serving import ROOT, names, numbers
 from benchmarks.serving_prompts import PLAIN, Case, case
-from benchmarks.serving_servers import BASELINE, SERVERS, TUNED, TUNING, Bench, flags
+from benchmarks.serving_servers import BASELINE, SERVERS, TUNED, TUNING, Bench, environment, flags
 from deployments.settings import Settings
 from rag.prompt import PromptBook, load_templates
 from rag.types import Hit, Message, Passage, RequestSettings, Sentence
@@ -60,8 +60,8 @@ def test_every_engine_reads_the_same_prompt(bench: Bench) -> None:
 def test_raglans_configurations_are_valid_and_differ_in_rails_and_prompt_only(bench: Bench) -> None:
     bare, whole = (config(bench, name)["applications"][0]["args"] for name in ("raglan-bare", "raglan"))
     off, on = Settings.load(bare), Settings.load(whole)
-    assert (off.guard.enabled, off.validate_.enabled, off.models[0].prompt) == (False, False, PLAIN)
-    assert (on.guard.enabled, on.validate_.enabled, on.models[0].prompt) == (True, True, "quote@1")
+    assert (off.policy.input.enabled, off.policy.output.enabled, off.models[0].prompt) == (False, False, PLAIN)
+    assert (on.policy.input.enabled, on.policy.output.enabled, on.models[0].prompt) == (True, True, "quote@1")
     assert off.models[0].engine == on.models[0].engine
     assert on.models[0].engine["enable_prefix_caching"] is False
 

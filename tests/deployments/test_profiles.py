@@ -13,6 +13,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from deployments.application import build, engine_config
 from deployments.settings import ROOT, Settings
+from guardrails.policy import parse_policy
 
 CLUSTER = ROOT / "cluster"
 PROFILES = ["local.yaml", "gpu.yaml"]
@@ -78,6 +79,8 @@ def test_an_embedded_store_has_one_replica() -> None:
         ({"retrieve": {"top_k": 0}}, "retrieve.top_k"),
         ({"unknown": 1}, "unknown"),
         ({"http": {"api_keys": [{"name": "a", "sha256": "secret"}]}}, "http.api_keys.0.sha256"),
+        ({"policy": {"input": {"jailbreak": {}}}}, "policy.input.jailbreak"),
+        ({"policy": {"input": {"repetition": {"threshold": 2}}}}, "policy.input.repetition.threshold"),
     ],
 )
 def test_a_bad_setting_is_named(change: dict[str, Any], field: str) -> None:
@@ -85,6 +88,53 @@ def test_a_bad_setting_is_named(change: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as error:
         Settings.load(args)
     assert field in {".".join(map(str, e["loc"])) or "models" for e in error.value.errors()}
+
+
+KEY: dict[str, Any] = {"name": "a", "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (
+            {"http": {"api_keys": [KEY, {**KEY, "policy": {"output": {"leaks": {"words": 1}}}}]}},
+            r"http\.api_keys\.1\.policy: output\.leaks\.words: ",
+        ),
+        ({"rails": {"models": [{"type": "main", "engine": "raglan", "model": "x"}]}}, r"rails\.models\.0\.model: "),
+    ],
+)
+def test_what_does_not_fit_together_is_named(change: dict[str, Any], field: str) -> None:
+    args = {**load("local.yaml")["applications"][0]["args"], **change}
+    with pytest.raises(ValidationError, match=field):
+        Settings.load(args)
+
+
+def test_a_policy_changes_the_shipped_one_and_a_key_changes_that() -> None:
+    strict = {"input": {"pii": {"action": "block"}}}
+    args = {
+        **load("local.yaml")["applications"][0]["args"],
+        "policy": {"input": {"phrases": {"action": "flag"}}},
+        "http": {"api_keys": [{**KEY, "policy": strict}]},
+    }
+    settings = Settings.load(args)
+    everybody, key = (parse_policy(settings.policies().of(change).text) for change in ({}, strict))
+    assert (everybody.input.phrases.action, everybody.input.pii.action) == ("flag", "flag")
+    assert (key.input.phrases.action, key.input.pii.action) == ("flag", "block")
+    assert settings.digest != Settings.load({**args, "policy": {}}).digest
+
+
+def test_rails_that_are_wrong_are_refused_before_anything_is_deployed(tmp_path: Path) -> None:
+    args = load("local.yaml")["applications"][0]["args"]
+    with pytest.raises(ValueError, match=r"^rails\.config: "):
+        build({**args, "rails": {"config": str(tmp_path / "missing")}})
+
+
+def test_only_the_users_own_rails_get_the_engines(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text("rails: {input: {flows: [regex check input]}}")
+    args = load("local.yaml")["applications"][0]["args"]
+    for rails, engines in (({}, []), ({"config": str(tmp_path)}, ["quote"])):
+        built = deployments(build({**args, "rails": rails}))
+        assert [list(built[side].init_args[1]) for side in ("Guard", "Validator")] == [engines] * 2
 
 
 def test_langfuse_keys_come_from_the_environment_and_stay_out_of_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:

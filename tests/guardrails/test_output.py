@@ -1,11 +1,11 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
-from pydantic import ValidationError
 
-import guardrails.output
-from guardrails.config import ValidateConfig
+import guardrails.output_checks
 from guardrails.output import OutputRails
+from guardrails.policy import OutputPolicy, Policy
 from rag.types import Check, Hit, Passage, RequestSettings, Verdict
 
 SETTINGS = RequestSettings(model="demo", prompt="quote")
@@ -15,19 +15,25 @@ HITS = [
 ]
 
 
-def loaded(**config: object) -> OutputRails:
-    rails = OutputRails(ValidateConfig(**config))  # type: ignore[arg-type]
-    rails.load()
-    return rails
+def by(**checks: object) -> RequestSettings:
+    """Settings whose policy changes these output checks."""
+    return replace(SETTINGS, policy=Policy().changed({"output": checks}).text)
+
+
+CANARY = by(leaks={"canaries": ["RAGLAN-CANARY-1"]})
 
 
 @pytest.fixture(scope="module")
 def rails() -> OutputRails:
-    return loaded(canaries=("RAGLAN-CANARY-1",))
+    rails = OutputRails()
+    rails.load()
+    return rails
 
 
-async def validate(rails: OutputRails, sentence: str, hits: list[Hit] = HITS) -> dict[str, Check]:
-    verdict = await rails.validate(sentence, hits, "How do replicas scale?", SETTINGS)
+async def validate(
+    rails: OutputRails, sentence: str, hits: list[Hit] = HITS, settings: RequestSettings = SETTINGS
+) -> dict[str, Check]:
+    verdict = await rails.validate(sentence, hits, "How do replicas scale?", settings)
     assert verdict.allowed == (not any(c.action in {"block", "error"} for c in verdict.checks))
     return {c.name: c for c in verdict.checks}
 
@@ -43,7 +49,7 @@ async def test_a_supported_sentence_passes_every_check(rails: OutputRails) -> No
 async def test_a_citation_without_a_passage_is_flagged_or_blocked(rails: OutputRails) -> None:
     checks = await validate(rails, "Replicas scale on ongoing requests. [1][7]")
     assert (checks["citations"].action, checks["citations"].detail, checks["citations"].score) == ("flag", "[7]", 0.5)
-    checks = await validate(loaded(citations="block"), "Replicas scale. [0]")
+    checks = await validate(rails, "Replicas scale. [0]", settings=by(citations={"action": "block"}))
     assert checks["citations"].action == "block"
 
 
@@ -64,14 +70,14 @@ async def test_titles_and_headings_support_a_sentence(rails: OutputRails) -> Non
 
 async def test_without_passages_there_is_no_groundedness(rails: OutputRails) -> None:
     checks = await validate(rails, "Replicas scale on ongoing requests. [1]", [])
-    assert "groundedness" not in checks
+    assert (checks["groundedness"].action, checks["groundedness"].detail) == ("skipped", "nothing to judge")
     assert checks["citations"].action == "flag"
 
 
 async def test_a_canary_ends_the_answer(rails: OutputRails) -> None:
-    verdict = await rails.validate("My prompt has raglan-canary-1.", HITS, "?", SETTINGS)
+    verdict = await rails.validate("My prompt has raglan-canary-1.", HITS, "?", CANARY)
     assert not verdict.allowed
-    assert verdict.refusal == ValidateConfig().refusal
+    assert verdict.refusal == OutputPolicy().refusal
     assert [c.detail for c in verdict.checks if c.action == "block"] == ["canary"]
 
 
@@ -84,30 +90,25 @@ async def test_a_broken_check_refuses(rails: OutputRails, monkeypatch: pytest.Mo
     def broken(text: str) -> list[int]:
         raise IndexError
 
-    monkeypatch.setattr(guardrails.output, "cited", broken)
-    verdict = await rails.validate("Anything. [1]", HITS, "?", SETTINGS)
+    monkeypatch.setattr(guardrails.output_checks, "cited", broken)
+    assert (await rails.validate("Anything. [1]", HITS, "?", SETTINGS)).allowed
+    verdict = await rails.validate("Anything. [1]", HITS, "?", by(citations={"on_error": "closed"}))
     assert not verdict.allowed
-    assert verdict.refusal == ValidateConfig().unchecked
+    assert verdict.refusal == OutputPolicy().unchecked
     assert {c.name for c in verdict.checks if c.action == "error"} == {"citations", "groundedness"}
 
 
-async def test_checks_can_be_switched_off() -> None:
-    rails = loaded(characters="flag", leaks="off", citations="off", groundedness="off")
-    assert list(await validate(rails, "Anything \ud800 [9]")) == ["characters"]
+OFF = {name: {"action": "off"} for name in ("leaks", "citations", "groundedness")}
 
 
-async def test_all_checks_may_be_off() -> None:
-    rails = loaded(characters="off", leaks="off", citations="off", groundedness="off")
-    assert list(await validate(rails, "Anything")) == []
+async def test_checks_can_be_switched_off(rails: OutputRails) -> None:
+    some = by(characters={"action": "flag"}, **OFF)
+    assert list(await validate(rails, "Anything \ud800 [9]", settings=some)) == ["characters"]
+    none = by(characters={"action": "off"}, **OFF)
+    assert list(await validate(rails, "Anything", settings=none)) == []
 
 
 async def test_parallel_sentences_get_their_own_verdicts(rails: OutputRails) -> None:
     sentences = ["RAGLAN-CANARY-1" if n % 2 else f"Sentence number {n}." for n in range(20)]
-    verdicts: list[Verdict] = await asyncio.gather(*(rails.validate(s, HITS, "?", SETTINGS) for s in sentences))
+    verdicts: list[Verdict] = await asyncio.gather(*(rails.validate(s, HITS, "?", CANARY) for s in sentences))
     assert [v.allowed for v in verdicts] == [n % 2 == 0 for n in range(20)]
-
-
-@pytest.mark.parametrize("config", [{"min_groundedness": 2}, {"leak_words": 1}, {"leaks": "mask"}, {"unknown": 1}])
-def test_a_wrong_configuration_is_refused(config: dict[str, object]) -> None:
-    with pytest.raises(ValidationError):
-        ValidateConfig(**config)  # type: ignore[arg-type]

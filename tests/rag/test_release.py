@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -70,6 +71,21 @@ async def test_sentences_are_judged_while_the_next_is_generated() -> None:
 
     steps = [s async for s in release(pieces(), fake_stages(validator=Late()), (), "?", SETTINGS)]
     assert steps[:-1] == ["First one. ", "Second one."]
+
+
+async def test_an_answer_by_a_schema_is_judged_as_a_whole() -> None:
+    out, done = await run(['{"a": "One. ', "Two.\n", '"}'], RequestSettings("quote", "quote@1", schema="{}"))
+    assert out == ['{"a": "One. Two.\n"}']
+    assert len(done.verdicts) == 1
+
+
+async def test_a_masked_sentence_leaves_masked() -> None:
+    class Masking(FakeValidator):
+        async def validate(self, sentence: str, *_: Any) -> Verdict:
+            return Verdict(True, masked=(sentence.upper(),) if "ann" in sentence else ())
+
+    steps = [s async for s in release(stream(["I am ann. You?"]), fake_stages(validator=Masking()), (), "?", SETTINGS)]
+    assert steps[:-1] == ["I AM ANN. ", "You?"]
 
 
 async def test_an_error_in_the_stream_comes_out_after_what_was_judged() -> None:

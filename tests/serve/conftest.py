@@ -109,6 +109,7 @@ def configure(folder: Path, receiver: OtlpReceiver) -> Path:
     args["models"].append(sharded(args["models"][0]))
     args["store"]["path"] = str(folder / "index")
     args["feedback_path"] = str(folder / "feedback.jsonl")
+    args["reviews_path"] = str(folder / "reviews.jsonl")
     args["tracing"] = receiver.config
     engine = next(d for d in application["deployments"] if d["name"] == "LLM:quote")
     application["deployments"].append({**engine, "name": "LLM:quote-tp2", **TIGHT})

@@ -1,0 +1,114 @@
+"""The checks on what a user asks. What assistants said is not judged: it may quote an attack a document describes."""
+
+import re
+import zlib
+from collections import Counter
+from typing import ClassVar
+
+from pydantic import Field
+
+from guardrails.check import CheckPolicy, Finding, Masking, OnError, Reaction, Subject, action_field, on_error_field
+from guardrails.mask import mask
+from guardrails.normalise import hidden, normalise
+from guardrails.phrases import phrases
+from guardrails.sensitive import find_secrets
+
+LABEL = re.compile(r"\[([a-z ]{2,20})\]")
+"""What stands in a masked text for what was masked."""
+SECRETS = {"private key", "token", "credentials"}
+"""The labels that the check `secrets` is for."""
+REPETITION_FROM = 1_000
+"""Characters below which a text is too short for its repetition to matter."""
+
+
+class Length(CheckPolicy):
+    """Messages and conversations that are too long; scored by how full the fuller limit is."""
+
+    gate: ClassVar[bool] = True
+    refusal: ClassVar[str] = "too_long"
+    action: Reaction = action_field("block")
+    max_characters: int = Field(16_000, ge=1, le=1_000_000, description="Characters one user message may have.")
+    max_history_characters: int = Field(
+        60_000, ge=1, le=1_000_000, description="Characters all user messages together may have."
+    )
+
+    def check(self, subject: Subject) -> Finding:
+        sizes = [len(text) for text in subject.asked]
+        fill = max(max(sizes) / self.max_characters, sum(sizes) / self.max_history_characters)
+        return Finding(fill > 1, round(fill, 3))
+
+
+class Repetition(CheckPolicy):
+    """Messages that repeat themselves without end; scored by the share that compression removes."""
+
+    refusal: ClassVar[str] = "too_long"
+    action: Reaction = action_field("block")
+    threshold: float = Field(
+        0.96,
+        ge=0,
+        le=1,
+        description="Share of a message that compression may remove; prose loses 0.5 to 0.7, log files up to 0.93.",
+    )
+
+    def check(self, subject: Subject) -> Finding:
+        if len(subject.text) < REPETITION_FROM:
+            return Finding(False, 0.0)
+        raw = subject.text.encode(errors="replace")
+        share = 1 - len(zlib.compress(raw, 1)) / len(raw)
+        return Finding(share > self.threshold, round(share, 3))
+
+
+class Hidden(CheckPolicy):
+    """Invisible Unicode tag characters, which can carry hidden text; scored by their number."""
+
+    action: Reaction = action_field("flag")
+    on_error: OnError = on_error_field("open")
+
+    def check(self, subject: Subject) -> Finding:
+        count = sum(map(hidden, subject.asked))
+        return Finding(count > 0, float(count))
+
+
+class Phrases(CheckPolicy):
+    """Phrases of prompt injection, jailbreak and extraction, also one that goes over from a message to the next."""
+
+    action: Reaction = action_field("block")
+
+    def check(self, subject: Subject) -> Finding:
+        seen = phrases(normalise("\n".join(subject.asked)))
+        if subject.earlier:
+            seen += [name for name in phrases(normalise(subject.text)) if name not in seen]
+        return Finding(bool(seen), float(bool(seen)), ", ".join(seen))
+
+
+class Secrets(CheckPolicy):
+    """API keys, tokens and private keys; scored by how many kinds there are, and the detail names the kinds."""
+
+    action: Masking = action_field("flag")
+    on_error: OnError = on_error_field("open")
+
+    def check(self, subject: Subject) -> Finding:
+        kinds = sorted({kind for text in subject.asked for kind in find_secrets(text)})
+        masked = tuple(map(mask, subject.asked)) if kinds and self.action == "mask" else ()
+        return Finding(bool(kinds), float(len(kinds)), ", ".join(kinds), masked=masked)
+
+
+class Pii(CheckPolicy):
+    """Personal data such as email addresses and phone numbers; scored by how many kinds there are, named in the detail.
+
+    The action `mask` masks what is masked in answers too, secrets included, before the engine sees it.
+    """
+
+    action: Masking = action_field("flag")
+    on_error: OnError = on_error_field("open")
+
+    def check(self, subject: Subject) -> Finding:
+        masked = tuple(map(mask, subject.asked))
+        kinds = sorted(set().union(*map(added_labels, subject.asked, masked)) - SECRETS)
+        return Finding(bool(kinds), float(len(kinds)), ", ".join(kinds), masked=masked if kinds else ())
+
+
+def added_labels(text: str, masked: str) -> set[str]:
+    """The kinds of label that masking put into `text`."""
+    before, after = Counter(LABEL.findall(text)), Counter(LABEL.findall(masked))
+    return set(after - before)

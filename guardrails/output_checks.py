@@ -1,0 +1,91 @@
+"""The checks on one sentence of an answer, against the passages it may cite."""
+
+import re
+from functools import lru_cache
+
+from pydantic import Field
+
+from guardrails.check import CheckPolicy, Finding, OnError, Reaction, Subject, action_field, on_error_field
+from guardrails.grounded import groundedness
+from guardrails.leaks import Leaks
+
+CITED = re.compile(r"\[(\d{1,3})\]")
+CODE = re.compile(r"`[^`\n]*`")
+SURROGATE = re.compile("[\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\U000e0020-\U000e007f]")
+"""Terminal controls, direction overrides and tag characters: legal, and never needed in an answer."""
+
+
+class Characters(CheckPolicy):
+    """Text that is not valid Unicode (lone surrogates); control characters are only flagged."""
+
+    action: Reaction = action_field("block")
+
+    def check(self, subject: Subject) -> Finding:
+        if SURROGATE.search(subject.text):
+            return Finding(True, detail="lone surrogate")
+        control = CONTROL.search(subject.text) is not None
+        return Finding(control, detail="control" if control else "", mild=True)
+
+
+class LeakCheck(CheckPolicy):
+    """A canary, or a run of words of a protected text that neither a passage nor the question holds."""
+
+    action: Reaction = action_field("block")
+    canaries: tuple[str, ...] = Field((), description="Strings that must never leave, compared without case.")
+    protected: tuple[str, ...] = Field(
+        (),
+        description="Texts not to be recited, such as the prompt template; what they hold in double quotes may be.",
+    )
+    words: int = Field(8, ge=4, le=50, description="Consecutive words of a protected text that count as a leak.")
+
+    def check(self, subject: Subject) -> Finding:
+        leaks = prepared(self.canaries, self.protected, self.words)
+        told = leaks.find(subject.text, [*subject.passages, subject.question])
+        return Finding(bool(told), float(bool(told)), told)
+
+
+@lru_cache(maxsize=64)
+def prepared(canaries: tuple[str, ...], protected: tuple[str, ...], words: int) -> Leaks:
+    """The leaks of one policy, cut into runs once."""
+    return Leaks(canaries, protected, words)
+
+
+class Citations(CheckPolicy):
+    """A marker such as [7] where there is no seventh passage; scored by the share of markers that cite one.
+
+    A flag by default: the answer carries no citation for it, and ending a good answer in its middle helps nobody.
+    """
+
+    action: Reaction = action_field("flag")
+    on_error: OnError = on_error_field("open")
+
+    def check(self, subject: Subject) -> Finding:
+        markers = cited(subject.text)
+        wrong = [n for n in markers if not 1 <= n <= len(subject.passages)]
+        score = 1 - len(wrong) / len(markers) if markers else None
+        return Finding(bool(wrong), score, ", ".join(f"[{n}]" for n in wrong))
+
+
+class Groundedness(CheckPolicy):
+    """A sentence that the passages it cites do not support, or all passages when it cites none that exists."""
+
+    action: Reaction = action_field("flag")
+    on_error: OnError = on_error_field("open")
+    threshold: float = Field(0.5, ge=0, le=1, description="Groundedness below which a sentence is unsupported.")
+
+    def check(self, subject: Subject) -> Finding | None:
+        if not subject.passages:
+            return None
+        known = subject.passages
+        own = [known[n - 1] for n in cited(subject.text) if 1 <= n <= len(known)]
+        judged = groundedness(subject.text, own or known)
+        if judged is None:
+            return Finding(False, detail="no claim")
+        score, missing = judged
+        return Finding(score < self.threshold, score, missing)
+
+
+def cited(text: str) -> list[int]:
+    """The numbers of the citation markers in `text`; what stands in code is an index, not a citation."""
+    return [int(n) for n in CITED.findall(CODE.sub("", text))]
