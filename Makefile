@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval demo-model lock config-reference
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval bench-pii bench-groundedness eval demo-model lock config-reference
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -97,6 +97,15 @@ bench-retrieval: $(READY) ## Measure retrieval on every BEIR folder in DATA_ROOT
 
 bench-embedding: $(READY) ## Speed, memory and parity of the embedding model's backends
 	@$(RUN) -m benchmarks.embedding $(if $(OUT),--out $(OUT))
+
+CLEAN ?= docs
+bench-pii: $(READY) ## How exactly personal data is found: DATA=<folder>, CLEAN=<texts without any>, OUT=figures.json
+	@test -n "$(DATA)" || { echo "Say what to measure: make bench-pii DATA=<folder>"; exit 2; }
+	@$(RUN) -m benchmarks.pii --data "$(DATA)" --clean "$(CLEAN)" $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+bench-groundedness: $(READY) ## How well unsupported answers are told: DATA=<folder>, OUT=figures.json
+	@test -n "$(DATA)" || { echo "Say what to measure: make bench-groundedness DATA=<folder>"; exit 2; }
+	@$(RUN) -m benchmarks.groundedness --data "$(DATA)" --quotes docs $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 config-reference: $(READY) ## Write docs/configuration.md from the settings
 	@mkdir -p var; $(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md
