@@ -133,10 +133,12 @@ def test_remembered_texts_are_embedded_once() -> None:
         asked.append(list(texts))
         return by_letter(texts)
 
-    remembering = RememberingEmbed(embed)
+    remembering = RememberingEmbed(embed, limit=2)
     assert len(remembering(["one two", "three"])) == 2
     assert len(remembering(["three", "four", "three"])) == 3
     assert asked == [["one two", "three"], ["four"]]
+    assert sorted(remembering.kept) == ["four", "three"]
+    assert remembering(["one two"])[0].spans.tolist() == [[0, 3], [4, 7]]
 
 
 def test_the_weights_name_their_source_and_never_count_against_support() -> None:
