@@ -38,8 +38,8 @@ class RememberingEmbed:
         for text, tokens in zip(missing, self.embed(missing) if missing else (), strict=True):
             known[text] = TokenVectors(tokens.vectors.astype(np.float16), tokens.spans)
         with self.lock:
+            self.kept.update(known)
             for text in known:
-                self.kept[text] = known[text]
                 self.kept.move_to_end(text)
             while len(self.kept) > self.limit:
                 self.kept.popitem(last=False)
