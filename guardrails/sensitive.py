@@ -35,8 +35,8 @@ Finder = Callable[[str, str, str], Iterator[tuple[int, int]]]
 """Takes a text and what stands before and behind it; yields spans in order, without overlaps."""
 
 
-HARMLESS = re.compile(r"[\"'(\[*_`]*[A-Za-z]{1,19}(?:['’-][A-Za-z]{1,19})?[\"')\]*_`.,;:!?]*")
-"""A single word of letters: no pattern takes one, and most cells are one."""
+HARMLESS = re.compile(r"[\"'(\[*_`]*[^\s\d@＠=＝%&:\[({<［（｛＜]{1,19}[:)\]]*|")
+"""A short word without digits and signs: no pattern takes one, and most cells are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Found:
 
 def plain(text: str) -> str:
     """`text` as the patterns read it: in ASCII forms, without invisible characters."""
-    return INVISIBLE.sub("", text).translate(SAME_WIDTH)
+    return text if text.isascii() else INVISIBLE.sub("", text).translate(SAME_WIDTH)
 
 
 FINDERS: tuple[tuple[Kind, Finder], ...] = (
@@ -80,9 +80,9 @@ def find_in_cell(text: str, before: str = "", after: str = "") -> list[Found]:
     rest, before, after = plain(text), plain(before), plain(after)
     found: list[Found] = []
     for kind, finder in FINDERS:
-        new = [Found(begin, end, kind) for begin, end in finder(rest, before, after)]
-        rest = blanked(rest, new)
-        found += new
+        if new := [Found(begin, end, kind) for begin, end in finder(rest, before, after)]:
+            rest = blanked(rest, new)
+            found += new
     found.sort(key=lambda f: f.start)
     if len(rest) == len(text):
         return found
