@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval redteam demo-model lock config-reference
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval redteam demo-model lock config-reference bench-pii bench-groundedness
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -110,6 +110,15 @@ redteam: $(READY) $(REDTEAM)/.installed ## Attack Raglan with garak, guardrails 
 	@$(RUN) -m benchmarks.redteam --garak "$(CURDIR)/$(REDTEAM)/bin/python" --profile $(PROFILE) \
 	  $(if $(URL),--url "$(URL)") $(if $(URL_OFF),--url-off "$(URL_OFF)") \
 	  $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+CLEAN ?= docs
+bench-pii: $(READY) ## How exactly personal data is found: DATA=<folder>, CLEAN=<texts without any>, OUT=figures.json
+	@test -n "$(DATA)" || { echo "Say what to measure: make bench-pii DATA=<folder>"; exit 2; }
+	@$(RUN) -m benchmarks.pii --data "$(DATA)" --clean "$(CLEAN)" $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+bench-groundedness: $(READY) ## How well unsupported answers are told: DATA=<folder>, OUT=figures.json
+	@test -n "$(DATA)" || { echo "Say what to measure: make bench-groundedness DATA=<folder>"; exit 2; }
+	@$(RUN) -m benchmarks.groundedness --data "$(DATA)" --quotes docs $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 config-reference: $(READY) ## Write docs/configuration.md from the settings
 	@mkdir -p var; $(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md

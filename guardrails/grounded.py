@@ -1,89 +1,92 @@
-"""How well passages support a sentence, by words, numbers and negation: no model, well under a millisecond.
+"""How well passages support a sentence: words, numbers, names and negation, and with an embedder meaning too.
 
-Words alone cannot see a changed number or a lost "not", and embeddings see them even less; so both weigh on their own.
+Words alone cannot see a paraphrase, and embeddings hardly see a changed number or a lost "not". A logistic regression
+weighs both; `train_grounded.py` learned its weights, which name their source.
 """
 
+import json
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from pathlib import Path
 
-from py_rust_stemmers import SnowballStemmer
+from guardrails.aligned import FIGURES as ALIGNED
+from guardrails.aligned import Embed, aligned
+from guardrails.claims import Claim, read
+from guardrails.evidence import FIGURES as LEXICAL
+from guardrails.evidence import Evidence, closest, evidence, quoted, shared
 
-MARKER = re.compile(r"\[\d{1,3}\]")
-WORDS = re.compile(r"\w+(?:['’]\w+)?")
-NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")
-NEGATION = re.compile(r"\b(?:not|no|never|none|nor|neither|cannot|without|unable|\w+n['’]t)\b", re.IGNORECASE)
-SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
+WEIGHTS = Path(__file__).parent / "weights" / "groundedness.json"
 ABSTAINS = re.compile(
     r"\b(?:(?:do|does|could|can)(?: not|n['’]t)|cannot|can['’]t)\b.{0,40}"
     r"\b(?:know|say|find|answer|contain|mention|cover)|\bno (?:information|answer|mention)\b|\bsorry\b",
     re.IGNORECASE,
 )
 """Sentences that say an answer is missing: they rest on no passage."""
-COMMON = """a about after again all also an and any are as at be because been before being between both but by can could
-did do does doing each few for from further had has have having he her here hers him his how i if in into is it its
-itself just may me might more most must my of off on once only or other our out over own same she should so some such
-than that the their them then there these they this those through to too under until up use used uses using very was
-we were what when where which while who whom why will with would you your"""
-STOPWORDS = frozenset(COMMON.split())
 MIN_WORDS = 3
-"""Content words below which a sentence claims too little to be judged."""
-WRONG_NUMBER = 0.5
-WRONG_SIGN = 0.5
-"""Factors for a number the passages lack and for a negation they do not share; set by hand, see tests/guardrails."""
-SAME_SUBJECT = 0.6
-"""Share of a sentence's words that a sentence of a passage must hold for their negations to be comparable."""
-
-stemmer = SnowballStemmer("english")
+"""Content words below which a sentence claims too little to be faulted, unless it names a number."""
+MAX_CHARACTERS = 2_000
+"""Characters of a sentence that are judged."""
+NEAR = 3
+"""Sentences of the passages that are compared by meaning."""
+AGAINST = {"numbers": "number", "names": "name", "sign": "negation"}
+"""Figures that name what is missing when they are below 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """A passage as it is compared: its stems, its numbers, and each sentence's stems with whether it negates."""
+class Head:
+    """A logistic regression over figures from 0 to 1, none of which speaks against support."""
 
-    stems: frozenset[str]
-    numbers: frozenset[str]
-    sentences: tuple[tuple[frozenset[str], bool], ...]
+    bias: float
+    weights: Mapping[str, float]
 
-
-def stems(text: str) -> frozenset[str]:
-    """The stems of the content words of `text`."""
-    words = (w for w in WORDS.findall(text.lower()) if w not in STOPWORDS)
-    return frozenset(stemmer.stem_word(w) for w in words if not NEGATION.fullmatch(w))
+    def score(self, figures: Mapping[str, float]) -> float:
+        """Probability of support as a share of what full support (every figure 1) gets: 1 for a quotation."""
+        full = logistic(self.bias + sum(self.weights.values()))
+        return logistic(self.bias + sum(w * figures[name] for name, w in self.weights.items())) / full
 
 
-def numbers(text: str) -> frozenset[str]:
-    """The numbers in `text`, thousands separators dropped."""
-    return frozenset(re.sub(r",(?=\d{3}\b)", "", n) for n in NUMBERS.findall(text))
+def logistic(logit: float) -> float:
+    """The logistic function."""
+    return 1 / (1 + math.exp(-logit))
 
 
-@lru_cache(maxsize=512)
-def evidence(text: str) -> Evidence:
-    """Read a passage once: the sentences of an answer share their passages."""
-    parts = SENTENCES.split(text)
-    each = tuple((stems(part), bool(NEGATION.search(part))) for part in parts)
-    return Evidence(frozenset().union(*(s for s, _ in each)), numbers(text), each)
+@cache
+def heads() -> tuple[Head, Head]:
+    """The head of the lexical figures alone, and the one of all figures."""
+    data = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+    lexical, whole = (Head(data[name]["bias"], data[name]["weights"]) for name in ("lexical", "aligned"))
+    if tuple(lexical.weights) != LEXICAL or tuple(whole.weights) != LEXICAL + ALIGNED:
+        raise ValueError(f"{WEIGHTS.name} was trained on other figures: train it again")
+    return lexical, whole
 
 
-def groundedness(sentence: str, passages: Sequence[str]) -> tuple[float, str] | None:
-    """Score in [0, 1] how well `passages` support `sentence`, and what is missing; None when nothing is claimed.
+def figures(claim: Claim, known: Sequence[Evidence], embed: Embed | None = None) -> dict[str, float]:
+    """What passages share with `claim`, by figure. A quotation has them all, and costs no embedding."""
+    if quoted(claim, known):
+        return dict.fromkeys(LEXICAL + ALIGNED, 1.0)
+    near = closest(claim, known, NEAR)
+    lexical = shared(claim, known, near[0] if near else None)
+    return lexical if embed is None else lexical | aligned(claim, near, embed)
 
-    The share of the sentence's content words that the passages hold, halved for a number they lack and again when
-    the passages' closest sentence negates and this one does not, or the other way round.
+
+def groundedness(sentence: str, passages: Sequence[str], embed: Embed | None = None) -> tuple[float, str] | None:
+    """Score in [0, 1] how well `passages` support `sentence`, and what speaks against it; None when nothing is claimed.
+
+    `embed` adds the comparison by meaning; it blocks for milliseconds, less for sentences it remembers. Without
+    it the words alone are judged. What speaks against it: `number`, `name`, `negation`, joined by commas.
     """
-    claim = MARKER.sub("", sentence)
-    words = stems(claim)
-    if len(words) < MIN_WORDS or ABSTAINS.search(claim):
+    claim = read(sentence[:MAX_CHARACTERS])
+    if not claim.content or ABSTAINS.search(claim.text):
         return None
     known = [evidence(text) for text in passages]
-    held = words & frozenset[str]().union(*(e.stems for e in known))
-    score, missing = len(held) / len(words), list[str]()
-    if numbers(claim) - frozenset().union(*(e.numbers for e in known)):
-        score *= WRONG_NUMBER
-        missing.append("number")
-    near = max(((len(words & s), negates) for e in known for s, negates in e.sentences), default=(0, False))
-    if near[0] >= SAME_SUBJECT * len(words) and near[1] != bool(NEGATION.search(claim)):
-        score *= WRONG_SIGN
-        missing.append("negation")
-    return round(score, 3), ", ".join(missing)
+    slight = len(claim.content) < MIN_WORDS and not claim.numbers
+    if slight and not any(claim.content <= e.words for e in known):
+        return None
+    if not passages:
+        return 0.0, ""
+    found = figures(claim, known, embed)
+    missing = [name for figure, name in AGAINST.items() if found[figure] < 1]
+    return round(heads()[embed is not None].score(found), 3), ", ".join(missing)

@@ -1,7 +1,8 @@
 import pytest
 
+from guardrails.accounts import checked_cards, luhn, mod97
 from guardrails.mask import mask
-from guardrails.sensitive import cards, find_secrets, luhn, mod97
+from guardrails.sensitive import find_secrets
 
 PEM = (
     "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIEpAIBAAKCAQEA7bq5Zx0c9Qm8T0mVd1pWlq3mS1yQ2qzv\n"
@@ -71,4 +72,4 @@ def test_check_sums() -> None:
     assert not luhn("4111111111111112")
     assert mod97("GB82WEST12345698765432")
     assert not mod97("GB83WEST12345698765432")
-    assert list(cards("1111 2222")) == []
+    assert list(checked_cards("1111 2222")) == []

@@ -1,0 +1,159 @@
+"""Cuts text into cells: words, and runs of words that may belong together (groups of a number, a private key).
+
+Nothing sensitive reaches over the edge of a cell, and where the edges lie does not depend on how the text came
+in pieces; so masking cell by cell gives what masking the whole text gives, and never lets a first part go.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from guardrails.keys import KEY_BEGIN, KEY_END
+from guardrails.sensitive import plain
+
+LIMIT = 16_384
+"""Characters a word or cell may have. No honest text gets there; beyond it nothing more is let out."""
+
+PAST = 80
+"""Characters before a cell that may tell what it is."""
+
+BREAK = r"\s\u2e80-\ufdff\ufe10-\ufefe\uff00\uff5f-\U0010ffff"
+"""Spaces, and the scripts written without them (CJK, Hangul, also emoji): no pattern matches across these.
+
+Full-width ASCII and invisible characters are none of them."""
+WORD = re.compile(rf"[^{BREAK}]{{1,{LIMIT}}}")
+
+NUMERIC = re.compile(r"(?:^|[^A-Za-z0-9])[A-Z]{0,2}\d[A-Z0-9()./-]*$|^ext\.?$")
+"""Ends like a group of a number: another group or an extension may follow."""
+LETTERS = re.compile(r"[A-Z0-9]{1,4}$")
+"""A group of an account number, once one has begun."""
+GROUP = re.compile(r"\(?\d|[A-Z0-9]{1,4}(?![A-Za-z0-9])|x\d|ext\b")
+"""Starts like a further group."""
+GAPS = frozenset({" ", "\t", "\xa0", "\u202f", "\u205f", *map(chr, range(0x2000, 0x200B))})
+"""Between words that may belong together."""
+AT = re.compile(r"(?i)@|[\[({<]at[\])}>]|at")
+DOT = re.compile(r"(?i)\.|[\[({<](?:dot|\.)[\])}>]|dot")
+STARTS = frozenset(["", *"@aAdD.[({<"])
+"""First characters of the words for both; a word may begin unseen."""
+LOCAL = re.compile(r"\w$")
+LABEL = re.compile(r"[A-Za-z0-9-]")
+SPELLED = re.compile(
+    rf"(?i)(?:\s(?:{AT.pattern[4:]})\s|@\s|[\[({{<]at[\])}}>]|@)[^\s@]+(?:\s(?:{DOT.pattern[4:]})\s\S+)*$"
+)
+"""An address that is spelled out, up to a word before a dot."""
+HEADER = re.compile(r"-----BEGIN(?: [A-Z0-9]{1,20}){0,5}(?: -*)?$")
+"""The header of a key, not yet complete."""
+PROSE = re.compile(r"[A-Za-z]?[a-z]*[.,;:!?)]*$")
+"""A word that cannot be a line of a key."""
+HEADED = re.compile(KEY_BEGIN)
+ENDED = re.compile(KEY_END)
+
+
+def in_key(cell: str) -> bool:
+    """Whether a private key has begun in `cell` and not ended."""
+    begin = cell.rfind("-----BEGIN")
+    if begin < 0:
+        return False
+    return bool(HEADER.match(cell, begin)) or bool(HEADED.match(cell, begin) and not ENDED.search(cell, begin))
+
+
+def opens(cell: str, last: int) -> bool:
+    """Whether a number, an account or a key may go on in the word behind `cell`, whose last word starts at `last`."""
+    tail = plain(cell[max(last, len(cell) - 64) :])
+    return bool(NUMERIC.search(tail)) or (last > 0 and bool(LETTERS.match(tail))) or in_key(cell)
+
+
+def spelling(cell: str, last: int) -> bool:
+    """Whether `cell` ends within an address that is spelled out, before one of its names."""
+    tail = plain(cell[max(last, len(cell) - 64) :])
+    return (last > 0 and bool(AT.fullmatch(tail) or DOT.fullmatch(tail))) or (len(tail) > 1 and tail.endswith("@"))
+
+
+def spells(cell: str, last: int, word: str) -> bool:
+    """Whether `word` goes on with an address that is spelled out: ada [at] example [dot] com."""
+    word = plain(word)
+    if spelling(cell, last):
+        return bool(LABEL.match(word))
+    if AT.fullmatch(word):
+        return bool(LOCAL.search(plain(cell[-64:])))
+    return bool(DOT.fullmatch(word) and SPELLED.search(plain(cell[-320:])))
+
+
+def joins(cell: str, last: int, gap: str, word: str) -> bool:
+    """Whether `word`, `gap` behind `cell`, belongs to it."""
+    if in_key(cell):
+        return not gap.strip() and not (HEADED.search(cell) and "-----END" not in cell and PROSE.match(word))
+    return gap in GAPS and ((opens(cell, last) and bool(GROUP.match(plain(word)))) or spells(cell, last, word))
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell and the gap before it; `before` is the text before the cell, `after` the word that was seen behind it."""
+
+    gap: str
+    text: str
+    before: str
+    after: str
+
+
+class Cutter:
+    """Cuts text that comes in pieces into cells. Where it cuts does not depend on the pieces."""
+
+    def __init__(self) -> None:
+        self.rest = ""  # begins with the cell under way, once there is one
+        self.end = 0  # of that cell, as far as it is known
+        self.last = 0  # where its last word starts
+        self.past = ""
+        self.after = ""
+        self.closed = False
+
+    def cut(self, text: str, final: bool) -> Iterator[Cell]:
+        """Take new text, yield the cells whose end is known. A cell without text is a gap."""
+        self.rest += "" if self.closed else text
+        while self.rest:
+            gap = ""
+            if not self.end:
+                word = WORD.search(self.rest)
+                begin = word.start() if word else len(self.rest)
+                gap, self.rest = self.rest[:begin], self.rest[begin:]
+                self.past = (self.past + gap)[-PAST:]
+            if not self.rest or not self.grow(final):
+                yield Cell(gap, "", self.past, "")
+                return
+            cell, before = self.rest[: self.end], self.past
+            self.closed = self.end >= LIMIT
+            self.rest = "" if self.closed else self.rest[self.end :]
+            self.past = (self.past + cell)[-PAST:]
+            self.end = self.last = 0
+            yield Cell(gap, cell, before, self.after)
+
+    def grow(self, final: bool) -> bool:
+        """Join words to the cell under way while they belong to it; True when its end is known."""
+        while True:
+            word = WORD.search(self.rest, self.end)
+            whole = word is not None and (final or word.end() < len(self.rest) or len(word[0]) == LIMIT)
+            if self.end:
+                known = self.known(word, final)
+                if known is not None or word is None or not whole:
+                    return bool(known)
+                if not joins(self.rest[: self.end], self.last, self.rest[self.end : word.start()], word[0]):
+                    self.after = word[0][:32]
+                    return True
+            elif word is None or not whole:
+                return False
+            self.end, self.last, self.after = word.end(), word.start(), ""
+
+    def known(self, word: re.Match[str] | None, final: bool) -> bool | None:
+        """Whether the cell's end is known before the whole word behind it is: None when that word decides."""
+        cell = self.rest[: self.end]
+        if self.end >= LIMIT or (word is None and final):
+            return True
+        gap = self.rest[self.end : word.start() if word else len(self.rest)]
+        if in_key(cell):
+            return None if word else False
+        if gap and gap not in GAPS:
+            return True
+        if word is None:
+            return False
+        undecided = opens(cell, self.last) or spelling(cell, self.last) or plain(word[0])[:1] in STARTS
+        return None if undecided else True
