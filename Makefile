@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval demo-model lock config-reference
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-guard bench-search bench-retrieval eval demo-model lock config-reference
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -97,6 +97,10 @@ bench-retrieval: $(READY) ## Measure retrieval on every BEIR folder in DATA_ROOT
 
 bench-embedding: $(READY) ## Speed, memory and parity of the embedding model's backends
 	@$(RUN) -m benchmarks.embedding $(if $(OUT),--out $(OUT))
+
+bench-guard: $(READY) ## What the guard catches and refuses: DATA=<folder of .jsonl files>, OUT=figures.json
+	@test -n "$(DATA)" || { echo "Say what to measure: make bench-guard DATA=<folder of .jsonl files>"; exit 2; }
+	@$(RUN) -m benchmarks.guard --data "$(DATA)" $(if $(OUT),--out "$(OUT)")
 
 config-reference: $(READY) ## Write docs/configuration.md from the settings
 	@mkdir -p var; $(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md
