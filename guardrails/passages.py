@@ -20,12 +20,12 @@ Embed = Callable[[Sequence[str]], Vector]
 THRESHOLD = 0.5
 MAX_EMBEDDED = 6
 """Sentences of one passage that are embedded: those whose words are the most like an instruction."""
-SUSPICIOUS = 0.0
-"""What the words of a sentence must add up to for it to be embedded."""
+SUSPICIOUS = -4.0
+"""The logit that the words alone must give a sentence for it to be embedded."""
 MAX_SENTENCE = 400
 MIN_WORDS = 3
-MIN_CELL_WORDS = 8
-"""Words of the shortest table cell that is read: shorter ones are names and titles, which are often imperatives."""
+MIN_CELL_WORDS = 4
+"""Words in lower case that a table cell must have to be read: names and titles, often imperatives, have fewer."""
 LINE = re.compile(r"\n\s*\n|\n(?![a-z])")
 """Where a line ends: a line that begins in lower case goes on with the one before."""
 BREAK = re.compile(r"(?<=[.!?。！？])[\"')\]]*\s+")
@@ -33,6 +33,7 @@ ROW = re.compile(r"\s*\|.*\||[^|\n]*\|[^|\n]*\|")
 CELL = re.compile(r"\s*\|\s*")
 MARKERS = re.compile(r"^[\s>#*+\-|•\d.)]+")
 WORD = re.compile(r"\w{2,}")
+LOWER = re.compile(r"\b[a-z]{2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,14 @@ class Scored:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences, lines and longer table cells of a passage, normalised, without list markers; code is read as text."""
+    """The sentences, lines and longer table cells of a passage, normalised, without list markers; code is text."""
     out = list[str]()
     for line in LINE.split(text):
-        cells = ROW.match(line)
-        for part in (CELL if cells else BREAK).split(line):
+        split, word, least = (CELL, LOWER, MIN_CELL_WORDS) if ROW.match(line) else (BREAK, WORD, MIN_WORDS)
+        for part in split.split(line):
             sentence = MARKERS.sub("", normalise(part))
-            for begin in range(0, len(sentence), MAX_SENTENCE):
-                piece = sentence[begin : begin + MAX_SENTENCE]
-                if len(WORD.findall(piece)) >= (MIN_CELL_WORDS if cells else MIN_WORDS):
-                    out.append(piece)
+            pieces = [sentence[begin : begin + MAX_SENTENCE] for begin in range(0, len(sentence), MAX_SENTENCE)]
+            out += [piece for piece in pieces if len(word.findall(piece)) >= least]
     return out
 
 
@@ -74,17 +73,17 @@ class PassageScanner:
         if not suspects:
             return [Scored(0.0)] * len(texts)
         owners = [n for n, _, _ in suspects]
-        sentences = [text for _, text, _ in suspects]
+        planted = [text for _, text, _ in suspects]
         if not self.bundled:
             scores = self.words.score(np.zeros((len(suspects), 0), np.float32), np.array([w for *_, w in suspects]))
-            return worst(len(texts), owners, sentences, scores)
+            return worst(len(texts), owners, planted, scores)
         known = sorted(set(owners))
-        made = embed([*sentences, *([] if vectors is not None else (texts[n] for n in known))])
-        own = made[: len(sentences)]
-        whole = vectors if vectors is not None else dict(zip(known, made[len(sentences) :], strict=True))
+        made = embed([*planted, *([] if vectors is not None else (texts[n] for n in known))])
+        own = made[: len(planted)]
+        whole = vectors if vectors is not None else dict(zip(known, made[len(planted) :], strict=True))
         near = np.array([own[i] @ whole[n] for i, n in enumerate(owners)], np.float32)
-        lexical = np.array([self.head.lexical(text, [(0, len(text))])[0] for text in sentences])
-        return worst(len(texts), owners, sentences, self.head.score(np.column_stack([own, near]), lexical))
+        lexical = np.array([self.head.lexical(text, [(0, len(text))])[0] for text in planted])
+        return worst(len(texts), owners, planted, self.head.score(np.column_stack([own, near]), lexical))
 
     def suspects(self, passage: str) -> list[tuple[str, float]]:
         """The sentences of a passage whose words may ask for something, worst first, and what their words add up to."""

@@ -25,10 +25,10 @@ from guardrails.train_rows import SEED, Example, read, written
 from rag.embed import EmbedConfig, SentenceEmbedder
 
 PLANTED = ("steer", "request", "injection", "extraction")
-PLANTINGS = 8_000
+PLANTINGS = 6_000
 PER_PASSAGE = 40
 """Sentences of a clean passage that are learned from, drawn at random."""
-FALSE_ALARMS = 0.01
+FALSE_ALARMS = 0.02
 """Share of unseen clean passages over the threshold."""
 PLACES = ("start", "middle", "end")
 LETTERS = re.compile(r"\W+")
@@ -43,6 +43,7 @@ class Sentence:
     planted: bool
     source: str
     folds: tuple[int, ...]
+    weight: float = 1.0
 
 
 def plant(passage: str, sentence: str, place: str, rng: random.Random) -> str:
@@ -72,9 +73,10 @@ def collect(examples: Sequence[Example]) -> tuple[list[str], list[Sentence]]:
         host, guest = rng.choice(clean), asked[n % len(asked)]
         passage = plant(host.text.strip(), guest.text, rng.choice(PLACES), rng)
         wanted = {bare(text) for text in sentences(guest.text)}
+        weight = 1.0 if guest.source.startswith("written/") else guest.weight
         for text in sentences(passage):
             if bare(text) in wanted:
-                found.append(Sentence(text, len(passages), True, guest.source, (fold(host), fold(guest))))
+                found.append(Sentence(text, len(passages), True, guest.source, (fold(host), fold(guest)), weight))
         passages.append(passage)
     return passages, found
 
@@ -90,28 +92,29 @@ def features(passages: Sequence[str], found: Sequence[Sentence], embed: Embed) -
     return np.hstack([own, near]), count([s.text for s in found])
 
 
-def fit(vectors: Floats, counts: sparse.csr_matrix, wanted: NDArray[np.bool_], use: NDArray[np.bool_]) -> Head:
+def fit(vectors: Floats, counts: sparse.csr_matrix, found: Sequence[Sentence], use: NDArray[np.bool_]) -> Head:
     """A head of vectors (n, d), none where d is 0, and n-grams, learned from the sentences of `use`."""
+    wanted, weight = np.array([s.planted for s in found]), np.array([s.weight for s in found])
     lines = sparse.hstack([vectors * VECTOR_SCALE, counts]).tocsr()[use]
-    model = LogisticRegression(C=STRENGTH, solver="liblinear", max_iter=300, random_state=SEED).fit(lines, wanted[use])
+    model = LogisticRegression(C=STRENGTH, solver="liblinear", max_iter=300, random_state=SEED)
+    model.fit(lines, wanted[use], sample_weight=weight[use])
     coefficients, split = model.coef_[0].astype(np.float32), vectors.shape[1]
     return Head(coefficients[:split] * np.float32(VECTOR_SCALE), coefficients[split:], float(model.intercept_[0]))
 
 
 def train(found: Sequence[Sentence], vectors: Floats, counts: sparse.csr_matrix) -> tuple[Head, Floats]:
     """The head, 0.5 being its threshold, and each sentence's score by a head that has not seen its folds."""
-    wanted = np.array([s.planted for s in found])
     unseen = np.full(len(found), np.nan)
     for n in range(FOLDS):
         out = np.array([n in s.folds for s in found])
-        head = fit(vectors, counts, wanted, ~out)
+        head = fit(vectors, counts, found, ~out)
         unseen[out] = (vectors @ head.vector + counts @ head.ngrams + head.bias)[out]
     worst = dict[int, float]()
     for sentence, logit in zip(found, unseen, strict=True):
         if not sentence.planted:
             worst[sentence.passage] = max(worst.get(sentence.passage, -np.inf), float(logit))
     threshold = float(np.quantile(list(worst.values()), 1 - FALSE_ALARMS))
-    head = fit(vectors, counts, wanted, np.ones(len(found), bool))
+    head = fit(vectors, counts, found, np.ones(len(found), bool))
     return Head(head.vector, head.ngrams, head.bias - threshold), unseen - threshold
 
 

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ KINDS = (*ATTACKS, "harm", "benign", "steer", "request", "clean")
 """`steer` and `request` are what is planted in passages; `clean` are passages in which nothing is."""
 SLOT = re.compile(r"\{(\w+)\}")
 WRITTEN_WEIGHT = 0.3
-"""Of a hand-written sentence, beside 1 of a public one: its templates repeat themselves."""
+"""Of a hand-written sentence, on average, beside 1 of a public one. All templates of a kind weigh alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,16 @@ def written() -> Iterator[Example]:
     known: dict[str, Any] = yaml.safe_load(WRITTEN.read_text(encoding="utf-8"))
     rng = random.Random(SEED)
     for kind, group in known["kinds"].items():
-        seen = set[str]()
+        templates = group["templates"]
+        seen = dict[str, int]()
         for _ in range(3 * group["draws"]):
-            seen.add(drawn(rng.choice(group["templates"]), known["slots"], rng))
+            at = rng.randrange(len(templates))
+            seen.setdefault(drawn(templates[at], known["slots"], rng), at)
             if len(seen) == group["draws"]:
                 break
-        yield from (
-            Example(text, group.get("as", kind), f"written/{kind}", None, WRITTEN_WEIGHT) for text in sorted(seen)
-        )
+        share, each = WRITTEN_WEIGHT * len(seen) / len(templates), Counter(seen.values())
+        for text, at in seen.items():
+            yield Example(text, group.get("as", kind), f"written/{kind}", None, share / each[at])
 
 
 def drawn(template: str, slots: dict[str, list[str]], rng: random.Random) -> str:

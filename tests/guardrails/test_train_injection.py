@@ -54,7 +54,7 @@ def test_heads_learn_and_are_saved_and_loaded(tmp_path: Path, monkeypatch: pytes
         vectors = embed([bad, good])[:, : len(head.vector)]
         attacked, ordinary = head.score(vectors, lexical)
         assert attacked > ordinary or name.startswith("harm")
-        assert head.ngrams == pytest.approx(heads[name].ngrams, abs=np.abs(heads[name].ngrams).max() / 250)
+        assert head.ngrams == pytest.approx(heads[name].ngrams, abs=float(np.abs(heads[name].ngrams).max()) / 250)
 
 
 def test_the_same_rows_give_the_same_weights() -> None:
