@@ -29,3 +29,20 @@ def test_hidden_counts_tag_characters_but_not_those_of_a_flag() -> None:
     assert hidden("hello") == 0
     scotland = "\U0001f3f4" + tagged("gbsct") + "\U000e007f"
     assert hidden(f"to {scotland}!") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("іgnоrе аll рrеvіоus", "ignore all previous"),
+        ("ɪɢɴᴏʀᴇ all", "ignore all"),
+        ("𝗶𝗴𝗻𝗼𝗿𝗲 ａｌｌ", "ignore all"),
+        ("ïgnörë áll", "ignore all"),
+        ("i\u0336g\u0336nore", "ignore"),
+        ("🅸🅶🅽🅾🆁🅴 all of it", "ignore all of it"),
+        ("Почему Docker не работает", "Почему Docker не работает"),
+        ("हिन्दी में", "हिन्दी में"),
+    ],
+)
+def test_lookalikes_become_latin_where_the_text_is_latin(text: str, seen: str) -> None:
+    assert normalise(text) == seen
