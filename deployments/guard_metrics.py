@@ -14,7 +14,6 @@ class CheckMetrics:
     """Counts the checks of one side."""
 
     def __init__(self, side: Literal["input", "passages", "output"]) -> None:
-        tags = {"side": side}
         self.checks = Counter(
             "raglan_guardrail_checks_total",
             description="Guardrail checks, by what they did.",
@@ -32,7 +31,7 @@ class CheckMetrics:
             tag_keys=("side", "check"),
         )
         for metric in (self.checks, self.spent, self.ms):
-            metric.set_default_tags(tags)
+            metric.set_default_tags({"side": side})  # a dict of its own: Ray adds its tags to it
 
     def count(self, verdicts: Iterable[Verdict]) -> None:
         """Note every check of `verdicts`; one that was skipped took no time."""

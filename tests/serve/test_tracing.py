@@ -8,7 +8,7 @@ from tests.serve.test_chat import QUESTION, ask
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 
-STAGES = {"embed", "guard", "retrieve", "rerank", "generate", "validate"}
+STAGES = {"embed", "guard", "retrieve", "rerank", "screen", "generate", "validate"}
 
 
 def test_every_stage_is_an_observation_under_one_root(raglan: Running) -> None:
