@@ -21,14 +21,16 @@ class Guard:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
         embedder: DeploymentHandle,
+        bundled: bool,
         engines: Mapping[str, DeploymentHandle],
         own: RailsConfig,
         tracing: TracingConfig,
     ) -> None:
-        """`engines` are those that the user's `own` rails may ask, by model id."""
+        """`bundled`: the embedder's model is; `engines` are those that the user's `own` rails may ask, by model id."""
         self.tracer = make_tracer(tracing, mask)
         self.metrics = CheckMetrics("input")
-        self.rails = InputRails(BlockingEmbed(RemoteEmbedder("embed", embedder), asyncio.get_running_loop()), own)
+        embed = BlockingEmbed(RemoteEmbedder("embed", embedder), asyncio.get_running_loop())
+        self.rails = InputRails(embed, own, bundled)
         register(engine_handles(engines))
         self.rails.load()
 
