@@ -21,10 +21,10 @@ class Guard:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
         embedder: DeploymentHandle,
-        bundled: bool,
         engines: Mapping[str, DeploymentHandle],
         own: RailsConfig,
         tracing: TracingConfig,
+        bundled: bool,
     ) -> None:
         """`bundled`: the embedder's model is; `engines` are those that the user's `own` rails may ask, by model id."""
         self.tracer = make_tracer(tracing, mask)
