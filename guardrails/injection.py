@@ -4,8 +4,9 @@ Trained linear heads over the question's vector and its n-grams judge it. The n-
 user messages and of what they hide in an encoding; the suspicious stretches are embedded too, all at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 from guardrails.decode import decoded
 from guardrails.linear import Head, load
 from guardrails.normalise import normalise
-from guardrails.windows import margins, windows
+from guardrails.windows import LONG, MAX_SENTENCES, SENTENCE_MARGIN, margins, pairs, sentences, windows
 from rag.types import Vector
 
 Embed = Callable[[Sequence[str]], Vector]
 """Texts to float32 unit vectors (n, d)."""
 
-MAX_EMBEDDED = 3
+MAX_EMBEDDED = 4
 """Stretches that are embedded beside the question, whose vector is at hand: about 15 ms of one core each."""
 SUSPICIOUS = 2.5
 """What a stretch's n-grams must add up to for it to be embedded: 99 % of attacks' do, 5 % of ordinary ones'."""
@@ -31,6 +32,15 @@ class Scored:
 
     score: float
     where: str = "question"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A stretch that may hide an attack, what its n-grams add up to less its margin, and what it is a stretch of."""
+
+    text: str
+    lexical: float
+    where: str
 
 
 class Classifier:
@@ -52,31 +62,44 @@ class Classifier:
         head = windows(len(question))[:1]
         [score] = self.judge(self.attack, vector[None], self.attack.lexical(question, head) - margins(head))
         best = Scored(float(score))
-        suspects = self.suspects(question, [normalise(message) for message in earlier], decoded(text))
+        suspects = self.suspects(text, earlier)
         if not suspects:
             return best
-        lexical = np.array([weight for weight, _, _ in suspects])
-        lexical -= margins([(0, len(stretch)) for _, stretch, _ in suspects])
-        vectors = embed([stretch for _, stretch, _ in suspects]) if self.bundled else vector[None]
+        lexical = np.array([suspect.lexical for suspect in suspects])
+        vectors = embed([suspect.text for suspect in suspects]) if self.bundled else vector[None]
         scores = self.judge(self.attack, vectors, lexical)
         top = int(scores.argmax())
-        return max(best, Scored(float(scores[top]), suspects[top][2]), key=lambda scored: scored.score)
+        return max(best, Scored(float(scores[top]), suspects[top].where), key=lambda scored: scored.score)
 
-    def suspects(self, question: str, earlier: Sequence[str], hidden: Sequence[str]) -> list[tuple[float, str, str]]:
-        """The stretches beside the question's head that may hide an attack, worst first: weight, text, where it is."""
-        texts = [(question, "window", 1), *((text, "decoded", 0) for text in hidden)]
-        if earlier:
-            texts += [(text, "conversation", 0) for text in (*earlier, " ".join([*earlier, question]))]
-        found = list[tuple[float, str, str]]()
-        for text, where, skip in texts:
-            stretches = windows(len(text))[skip:]
-            if not stretches:
-                continue
-            weights = self.attack.lexical(text, stretches)
-            found += [
-                (float(w), text[a:b], where) for w, (a, b) in zip(weights, stretches, strict=True) if w > SUSPICIOUS
-            ]
-        return sorted(found, reverse=True)[:MAX_EMBEDDED]
+    def suspects(self, text: str, earlier: Sequence[str]) -> list[Suspect]:
+        """The stretches beside the question's head that may hide an attack, worst first."""
+        question, before = normalise(text), [normalise(message) for message in earlier]
+        found = [*self.within(question, "window", 1)]
+        for hidden in decoded(text):
+            found += self.within(hidden, "decoded")
+        if before:
+            for whole in (*before, " ".join([*before, question])):
+                found += self.within(whole, "conversation")
+        for message in (*earlier, text):
+            if len(message) > LONG:
+                short = [normalise(sentence) for sentence in islice(sentences(message), MAX_SENTENCES)]
+                joined, spans = pairs(short)
+                found += self.stretches(joined, spans, np.full(len(spans), SENTENCE_MARGIN), "sentence")
+        return sorted(found, key=lambda suspect: -suspect.lexical)[:MAX_EMBEDDED]
+
+    def within(self, text: str, where: str, skip: int = 0) -> Iterator[Suspect]:
+        """The suspicious windows of a normalised `text`, without the first `skip`."""
+        spans = windows(len(text))[skip:]
+        return self.stretches(text, spans, margins(spans), where)
+
+    def stretches(
+        self, text: str, spans: list[tuple[int, int]], margin: NDArray[np.float64], where: str
+    ) -> Iterator[Suspect]:
+        """The suspicious ones of the stretches `spans` of a normalised `text`."""
+        if spans:
+            for weight, less, (a, b) in zip(self.attack.lexical(text, spans), margin, spans, strict=True):
+                if weight > SUSPICIOUS:
+                    yield Suspect(text[a:b], float(weight - less), where)
 
     def harmful(self, text: str, vector: Vector) -> Scored:
         """Score how much `text`, whose vector is `vector`, asks for what does harm, with or without an attack."""

@@ -36,8 +36,8 @@ VECTOR_SCALE = 2.0
 """Weight of the vector beside the n-grams: regularised twice as little."""
 MAX_STRETCHES = 6
 """Stretches of a long text that are learned from, beside its head."""
-FALSE_ALARMS = 0.005
-"""Share of unseen ordinary questions over the threshold: half of the aim, as other texts are more foreign."""
+FALSE_ALARMS = 0.0035
+"""Share of unseen ordinary questions over the threshold: a third of the aim, as other texts are more foreign."""
 TASKS: dict[str, dict[str, int]] = {
     "attack": {**dict.fromkeys(ATTACKS, 1), "harm": 0, "benign": 0, "request": 0},
     "harm": {"harm": 1, "benign": 0, "request": 0},

@@ -1,6 +1,12 @@
-"""Where to look in a long text: overlapping stretches, since an embedding sees a few hundred characters at a time."""
+"""Where to look in a long text: overlapping stretches, since an embedding sees a few hundred characters at a time.
 
-from collections.abc import Sequence
+Stretches of fixed width find attacks that are long themselves. One sentence amid others on another matter drowns in
+them, so each sentence, and each pair of neighbours, is a stretch too.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +19,32 @@ LONG = 300
 MARGIN = 3.0
 """How far a stretch over LONG characters must be over the threshold, in logits: much text has more that looks like an
 attack by chance. Chosen by rows unseen in training: it halves the false alarms of pasted pages and task briefs."""
+
+SENTENCE_MARGIN = 4.0
+"""The same for sentences: a long text has many. Of 250 attacks amid pasted pages, 90 % are found with it, and of
+1,200 long texts without one 2 % are refused; stretches of fixed width alone find 7 % of these attacks."""
+MAX_SENTENCE = 400
+MAX_SENTENCES = 2_000
+END = re.compile(r"(?<=[.!?。！？])[\"')\]]*\s+|\n")
+WORD = re.compile(r"\w{2,}")
+MIN_WORDS = 3
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The sentences and lines of `text` that have MIN_WORDS words, in pieces of at most MAX_SENTENCE characters."""
+    for part in END.split(text):
+        for begin in range(0, len(part), MAX_SENTENCE):
+            if len(WORD.findall(part, begin, begin + MAX_SENTENCE)) >= MIN_WORDS:
+                yield part[begin : begin + MAX_SENTENCE]
+
+
+def pairs(sentences: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
+    """The sentences as one text, and where in it each of them and each pair of neighbours stands."""
+    spans, begin = list[tuple[int, int]](), 0
+    for sentence in sentences:
+        spans.append((begin, begin + len(sentence)))
+        begin += len(sentence) + 1
+    return " ".join(sentences), spans + [(a, b) for (a, _), (_, b) in pairwise(spans)]
 
 
 def windows(length: int) -> list[tuple[int, int]]:

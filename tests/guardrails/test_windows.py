@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrails.windows import HEAD, STEP, WIDTH, windows
+from guardrails.windows import HEAD, STEP, WIDTH, pairs, sentences, windows
 
 
 @pytest.mark.parametrize("length", [0, 1, HEAD])
@@ -17,3 +17,13 @@ def test_every_short_run_lies_within_a_stretch(length: int, data: st.DataObject)
     assert any(a <= begin and begin + STEP <= b for a, b in stretches)
     assert stretches[0] == (0, HEAD)
     assert all(0 <= a < b <= length and b - a in {HEAD, WIDTH} for a, b in stretches)
+
+
+def test_sentences_and_pairs_of_neighbours_are_stretches() -> None:
+    text = "The first sentence is here. Short one.\nA line without an end\n\n" + "word " * 200
+    found = list(sentences(text))
+    assert found[:2] == ["The first sentence is here.", "A line without an end"]
+    assert "".join(found[2:]) == "word " * 200
+    joined, spans = pairs(found[:2])
+    assert [joined[a:b] for a, b in spans] == [*found[:2], " ".join(found[:2])]
+    assert pairs([]) == ("", [])
