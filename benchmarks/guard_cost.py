@@ -2,7 +2,8 @@
 
     python -m benchmarks.guard_cost --checks 50000 --out figures.json
 
-One check after the other, in this process, with the shipped policy and without an embedder. `nemo` is NeMo Guardrails
+One check after the other, in this process, with the shipped policy; the guard embeds suspicious parts of a question
+here, in one thread, and is given the question's vector. `nemo` is NeMo Guardrails
 around checks that do nothing, `checks` are ours without NeMo, `guard` and `validator` are the whole of one side.
 Memory is compared after a tenth of the checks and after all of them, half of them made by either side.
 """
@@ -22,10 +23,11 @@ from guardrails.input import InputRails
 from guardrails.judge import judge
 from guardrails.output import OutputRails
 from guardrails.policy import Policy
+from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.types import Hit, Message, Passage, RequestSettings, Verdict
 
+ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = RequestSettings("demo", "quote@1")
-VECTOR = np.ones(384, np.float32) / np.sqrt(384)
 QUESTIONS = (
     "How do I add a second replica?",
     "What happens to a running request when its node dies, and who retries it?",
@@ -75,9 +77,10 @@ async def nothing() -> Verdict:
     return Verdict(True)
 
 
-def calls(guard: InputRails, validator: OutputRails) -> dict[str, Call]:
+def calls(guard: InputRails, validator: OutputRails, embedder: SentenceEmbedder) -> dict[str, Call]:
     """What is measured, by name."""
     policy = Policy()
+    vectors = embedder.encode(QUESTIONS)
     passages = tuple(hit.passage.text for hit in HITS)
 
     async def nemo(n: int) -> Verdict:
@@ -85,14 +88,17 @@ def calls(guard: InputRails, validator: OutputRails) -> dict[str, Call]:
         return await guard.rails.run(shown, nothing, "")
 
     async def checks(n: int) -> Verdict:
-        return await judge(policy.input, Subject(QUESTIONS[n % len(QUESTIONS)]), guard.workers)
+        at = n % len(QUESTIONS)
+        subject = Subject(QUESTIONS[at], vector=vectors[at], embed=embedder.encode, bundled=True)
+        return await judge(policy.input, subject, guard.workers)
 
     async def sentence_checks(n: int) -> Verdict:
         subject = Subject(SENTENCES[n % len(SENTENCES)], question=QUESTIONS[0], passages=passages)
         return await judge(policy.output, subject, validator.workers)
 
     async def asked(n: int) -> Verdict:
-        return await guard.check([Message("user", QUESTIONS[n % len(QUESTIONS)])], VECTOR, SETTINGS)
+        at = n % len(QUESTIONS)
+        return await guard.check([Message("user", QUESTIONS[at])], vectors[at], SETTINGS)
 
     async def said(n: int) -> Verdict:
         return await validator.validate(SENTENCES[n % len(SENTENCES)], HITS, QUESTIONS[0], SETTINGS)
@@ -129,12 +135,14 @@ def main() -> None:
     parser.add_argument("--checks", type=int, default=50_000, help="checks between the two looks at the memory")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     args = parser.parse_args()
-    guard, validator = InputRails(), OutputRails()
+    embedder = SentenceEmbedder(EmbedConfig(onnx_path=ROOT / "var" / "onnx", threads=1))
+    embedder.load()
+    guard, validator = InputRails(embedder.encode), OutputRails()
     guard.load()
     validator.load()
 
     async def run() -> tuple[list[Cost], dict[str, float]]:
-        made = calls(guard, validator)
+        made = calls(guard, validator, embedder)
         costs = []
         for name, call in made.items():
             await measure(name, call, 50)
