@@ -24,7 +24,8 @@ A setting that a Serve YAML leaves out has its default.
 A change of these settings takes effect after `serve deploy`, which replaces the replicas a few at a time.
 The number of replicas and the queue lengths are Ray Serve's own options, under `deployments` of the Serve YAML.
 To turn tracing on, set `LANGFUSE_PUBLIC_KEY` and `LANGFUSE_SECRET_KEY`, and `LANGFUSE_BASE_URL` for your own server.
-A value under `tracing` wins over its environment variable.
+The variable `QDRANT_API_KEY` gives the Qdrant server's key, so that the Serve YAML need not hold it.
+A value in the Serve YAML wins over its environment variable.
 
 ```yaml
 applications:

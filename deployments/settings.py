@@ -27,6 +27,13 @@ from rag.retrieve import RetrieveConfig
 from rag.store import StoreConfig
 
 ROOT = Path(__file__).resolve().parent.parent
+SECRETS = {
+    ("tracing", "host"): "LANGFUSE_BASE_URL",
+    ("tracing", "public_key"): "LANGFUSE_PUBLIC_KEY",
+    ("tracing", "secret_key"): "LANGFUSE_SECRET_KEY",
+    ("store", "api_key"): "QDRANT_API_KEY",
+}
+"""Settings that may come from the environment, so that no file holds them; `args` win."""
 
 
 class ModelConfig(BaseModel):
@@ -126,22 +133,18 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, args: Mapping[str, Any]) -> Self:
-        """Validate a YAML's `args`; LANGFUSE_* of the environment fill what `tracing` leaves out."""
-        tracing = {
-            field: os.environ[name]
-            for field, name in (
-                ("host", "LANGFUSE_BASE_URL"),
-                ("public_key", "LANGFUSE_PUBLIC_KEY"),
-                ("secret_key", "LANGFUSE_SECRET_KEY"),
-            )
-            if os.environ.get(name)
-        } | dict(args.get("tracing", {}))
-        return cls.model_validate({**args, "tracing": tracing})
+        """Validate a YAML's `args`; the environment fills the SECRETS that they leave out."""
+        sections: dict[str, Any] = dict(args)
+        for (section, field), name in SECRETS.items():
+            if found := os.environ.get(name):
+                sections[section] = {field: found, **dict(sections.get(section, {}))}
+        return cls.model_validate(sections)
 
     @property
     def sited(self) -> bool:
-        """Whether anything says where it stands; else the cluster has one site."""
-        return bool(self.placement) or any(model.private or model.placement.labels for model in self.models)
+        """Whether anything says at which site it stands; else the cluster has one."""
+        stages = any(place.labels for place in self.placement.values())
+        return stages or any(model.private or model.placement.labels for model in self.models)
 
     def stage(self, name: Stage) -> StagePlacement:
         """What a replica of the deployment `name` asks of its node."""
