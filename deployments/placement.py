@@ -83,11 +83,12 @@ class EnginePlacement(Placement):
         return {key: found for key, found in values.items() if len(found) > 1}
 
     def selector(self) -> dict[str, str]:
-        """The choices in one selector, which is all that Ray's placement groups take: `site: in(onprem, cloud)`.
+        """The choices in one selector, which is all that Ray's placement groups take: `site: in(onprem,cloud)`.
 
-        Their order is lost to Ray's scheduler. The autoscaler's priorities say which nodes start first.
+        Their order is lost to Ray's scheduler. The autoscaler's priorities say which nodes start first. No space may
+        stand in it: Ray takes `in(onprem, cloud)` too, and then finds no node labelled ` cloud`.
         """
-        alternatives = {key: f"in({', '.join(values)})" for key, values in self.differing().items()}
+        alternatives = {key: f"in({','.join(values)})" for key, values in self.differing().items()}
         return {**self.labels, **alternatives}
 
 

@@ -87,8 +87,8 @@ def test_a_stage_asks_ray_for_its_labels_in_order() -> None:
     [
         ({}, [], {}),
         ({"site": "onprem"}, [], {"site": "onprem"}),
-        ({"site": "onprem"}, [{"site": "cloud"}], {"site": "in(onprem, cloud)"}),
-        ({"site": "a", "gpu": "x"}, [{"site": "b", "gpu": "x"}], {"site": "in(a, b)", "gpu": "x"}),
+        ({"site": "onprem"}, [{"site": "cloud"}], {"site": "in(onprem,cloud)"}),
+        ({"site": "a", "gpu": "x"}, [{"site": "b", "gpu": "x"}], {"site": "in(a,b)", "gpu": "x"}),
     ],
 )
 def test_an_engines_choices_become_one_selector(labels: Any, fallback: Any, selector: Any) -> None:
@@ -109,7 +109,7 @@ def test_the_gpu_profile_is_built_with_its_placement() -> None:
     assert ingress.ray_actor_options["fallback_strategy"] == [{"label_selector": {"site": "cloud"}}]
     private, public = built["LLM:llama-70b"], built["LLM:qwen-7b"]
     assert private._replica_config.placement_group_bundle_label_selector == [{"site": "onprem"}] * 4
-    assert public._replica_config.placement_group_bundle_label_selector == [{"site": "in(onprem, cloud)"}]
+    assert public._replica_config.placement_group_bundle_label_selector == [{"site": "in(onprem,cloud)"}]
     assert private.init_kwargs["site"] == "onprem"
     assert "site" not in public.init_kwargs
     assert built["Retriever"].init_args[-1] == "onprem"
