@@ -66,3 +66,8 @@ def test_what_is_private_does_not_move_when_home_is_lost(seen: dict[str, Any]) -
 @pytest.mark.ray
 def test_a_replica_that_went_astray_does_not_start(seen: dict[str, Any]) -> None:
     assert "must stand at the site 'onprem'" in seen["refused"]
+
+
+@pytest.mark.ray
+def test_a_process_without_the_token_cannot_join(seen: dict[str, Any]) -> None:
+    assert "AuthenticationError" in seen["stranger"]

@@ -5,6 +5,8 @@ where the replicas stood: with both nodes, and after the loss of the one at home
 """
 
 import json
+import os
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -98,6 +100,20 @@ def settled(done: Callable[[Counter[str]], bool]) -> Sites:
     return replicas()
 
 
+def strange(address: str, token: Path) -> str:
+    """What a process with another token hears from the cluster at `address`."""
+    token.write_text("s" * 64)
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, ray; ray.init(sys.argv[1])", address],
+        env={**os.environ, "RAY_AUTH_TOKEN_PATH": str(token)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stderr if done.returncode else "welcome"
+
+
 def main(output: Path) -> None:
     """Run it and write what was seen."""
     deployments = asked()
@@ -119,9 +135,11 @@ def main(output: Path) -> None:
             refused = ""
         except ray.exceptions.ActorDiedError as error:
             refused = str(error)
+        stranger = strange(cluster.address, output.with_name("another-token"))
         cluster.remove_node(home, allow_graceful=False)
         alone = settled(lambda at: at["onprem"] == 0)
-        output.write_text(json.dumps({"both": both, "alone": alone, "refused": refused}))
+        seen = {"both": both, "alone": alone, "refused": refused, "stranger": stranger}
+        output.write_text(json.dumps(seen))
     finally:
         ray.shutdown()
         cluster.shutdown()

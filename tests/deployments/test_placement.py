@@ -8,8 +8,10 @@ import ray
 from pydantic import ValidationError
 
 from deployments import placement
-from deployments.application import build
+from deployments.application import build, engine_config
+from deployments.llm import LLM
 from deployments.placement import EnginePlacement, StagePlacement, stand_at
+from deployments.retriever import Retriever
 from deployments.settings import Settings
 from tests.deployments.test_profiles import deployments, load
 
@@ -138,6 +140,19 @@ def test_a_replica_on_a_wrong_node_does_not_start(labels: dict[str, str], monkey
     stand_at(None)
     monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_labels=lambda: {"site": "onprem"}))
     stand_at("onprem")
+
+
+async def test_the_retriever_and_an_engine_check_their_node_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_labels=lambda: {"site": "cloud"}))
+    settings = Settings.load(load("gpu.yaml")["applications"][0]["args"])
+    nobody: Any = SimpleNamespace()
+    with pytest.raises(RuntimeError, match="must stand at the site"):
+        await Retriever.__init__(nobody, settings.store, 384, settings.tracing, "onprem")
+    with pytest.raises(RuntimeError, match="must stand at the site"):
+        await LLM.__init__(nobody, engine_config(settings.models[0]), site="onprem")
+    assert vars(nobody) == {}
 
 
 def test_the_accelerators_share_is_rays() -> None:
