@@ -13,7 +13,7 @@ from deployments.llm import LLM
 from deployments.placement import EnginePlacement, StagePlacement, stand_at
 from deployments.retriever import Retriever
 from deployments.settings import Settings
-from tests.deployments.test_profiles import deployments, load
+from tests.deployments.test_profiles import PROFILES, deployments, load
 
 HOME = {"labels": {"site": "onprem"}}
 EITHER = {**HOME, "fallback": [{"site": "cloud"}]}
@@ -124,7 +124,7 @@ def test_one_site_asks_for_no_labels() -> None:
     assert built["Retriever"].init_args[-1] is None
 
 
-@pytest.mark.parametrize("name", ["local.yaml", "gpu.yaml"])
+@pytest.mark.parametrize("name", PROFILES)
 def test_a_profile_drops_no_placement(name: str) -> None:
     """Serve replaces the whole of a deployment's actor options by those of the YAML."""
     application = load(name)["applications"][0]

@@ -1,4 +1,4 @@
-"""Both Serve files are what Ray and we take them for."""
+"""The Serve files are what Ray and we take them for."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from deployments.settings import ROOT, Settings
 from guardrails.policy import parse_policy
 
 CLUSTER = ROOT / "cluster"
-PROFILES = ["local.yaml", "gpu.yaml"]
+PROFILES = ["local.yaml", "gpu.yaml", "cloud.yaml"]
 
 
 @pytest.fixture(autouse=True)
