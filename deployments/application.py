@@ -18,6 +18,7 @@ from deployments.settings import ModelConfig, Settings, absolute
 from deployments.validator import Validator
 from guardrails.own_engine import register
 from guardrails.user_config import RailsConfig, check_rails
+from rag.embed import BUNDLED
 
 
 def build(args: dict[str, Any]) -> Application:
@@ -37,7 +38,7 @@ def build(args: dict[str, Any]) -> Application:
     embedder = stage(Embedder, "Embedder").bind(embed, tracing)
     stages = {
         "Embedder": embedder,
-        "Guard": stage(Guard, "Guard").bind(embedder, asked, rails, tracing),
+        "Guard": stage(Guard, "Guard").bind(embedder, asked, rails, tracing, embed.model == BUNDLED),
         "Retriever": stage(Retriever, "Retriever").bind(store, settings.embed.dimensions, tracing, home),
         "Reranker": stage(Reranker, "Reranker").bind(settings.rerank, embed, store, tracing),
         "Validator": stage(Validator, "Validator").bind(embedder, asked, rails, tracing),
