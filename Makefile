@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-pii bench-groundedness redteam demo-model lock config-reference
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -63,8 +63,8 @@ check: $(READY) ## Lint, types, formatting
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# libnuma1: vLLM's CPU build; iproute2: the tests' network namespace; chromium: the chat page's tests.
-PACKAGES := libnuma1 iproute2 chromium fonts-inter
+# libnuma1: vLLM's CPU build; iproute2, nftables: the tests' network namespaces; chromium: the chat page's tests.
+PACKAGES := libnuma1 iproute2 nftables chromium fonts-inter
 system: ## Install the Debian packages that the tests need (needs root)
 	@dpkg -s $(PACKAGES) >/dev/null 2>&1 || { \
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); \
@@ -126,6 +126,13 @@ bench-guard: $(READY) ## What the guard catches and refuses: DATA=<folder of .js
 
 config-reference: $(READY) ## Write docs/configuration.md from the settings
 	@mkdir -p var; $(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md
+
+cluster-files: $(READY) ## Write what follows from cluster/gpu.yaml: KubeRay's RayService and cluster/cloud.yaml
+	@$(RUN) -m cluster.derived
+
+CLUSTER ?= cluster/hybrid.yaml
+cluster-check: $(READY) ## Whether a cluster can hold an application: CLUSTER=cluster/hybrid.yaml PROFILE=cluster/gpu.yaml
+	@$(RUN) -m deployments.cluster_check $(CLUSTER) $(PROFILE)
 
 lock: $(READY) ## Resolve requirements/ again
 	$(BIN)/pip install -q uv

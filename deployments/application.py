@@ -3,7 +3,7 @@
 from typing import Any
 
 from ray import serve
-from ray.serve import Application
+from ray.serve import Application, Deployment
 from ray.serve.llm import LLMConfig, build_llm_deployment
 
 from deployments.embedder import Embedder
@@ -11,6 +11,7 @@ from deployments.guard import Guard
 from deployments.handles import RemoteLLM
 from deployments.ingress import Ingress
 from deployments.llm import LLM
+from deployments.placement import Stage
 from deployments.reranker import Reranker
 from deployments.retriever import Retriever
 from deployments.settings import ModelConfig, Settings, absolute
@@ -25,23 +26,25 @@ def build(args: dict[str, Any]) -> Application:
     settings = Settings.load(args)
     tracing = settings.tracing
     rails = own_rails(settings.rails)
-    engines = {
-        model.id: build_llm_deployment(engine_config(model), name_prefix="LLM:", deployment_cls=LLM)
-        for model in settings.models
-    }
+    engines = {model.id: engine(model, settings.home_site) for model in settings.models}
     asked = engines if rails.config else {}
     embed = settings.embed.model_copy(update={"onnx_path": absolute(settings.embed.onnx_path)})
     store = settings.store.model_copy(update={"path": absolute(settings.store.path)})
-    embedder = serve.deployment(Embedder, name="Embedder").bind(embed, tracing)
+    home = settings.home_site if settings.sited else None
+
+    def stage(kind: type, name: Stage) -> Deployment:
+        return serve.deployment(kind, name=name, ray_actor_options=settings.stage(name).actor_options())
+
+    embedder = stage(Embedder, "Embedder").bind(embed, tracing)
     stages = {
         "Embedder": embedder,
-        "Guard": serve.deployment(Guard, name="Guard").bind(embedder, asked, rails, tracing, embed.model == BUNDLED),
-        "Retriever": serve.deployment(Retriever, name="Retriever").bind(store, settings.embed.dimensions, tracing),
-        "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, embed, store, tracing),
-        "Validator": serve.deployment(Validator, name="Validator").bind(embedder, asked, rails, tracing),
+        "Guard": stage(Guard, "Guard").bind(embedder, asked, rails, tracing, embed.model == BUNDLED),
+        "Retriever": stage(Retriever, "Retriever").bind(store, settings.embed.dimensions, tracing, home),
+        "Reranker": stage(Reranker, "Reranker").bind(settings.rerank, embed, store, tracing),
+        "Validator": stage(Validator, "Validator").bind(embedder, asked, rails, tracing),
     }
-    named = {f"LLM:{id}": engine for id, engine in engines.items()}
-    return serve.deployment(Ingress, name="Ingress").bind(settings, {**stages, **named})
+    named = {f"LLM:{id}": bound for id, bound in engines.items()}
+    return stage(Ingress, "Ingress").bind(settings, {**stages, **named})
 
 
 def own_rails(config: RailsConfig) -> RailsConfig:
@@ -56,6 +59,18 @@ def own_rails(config: RailsConfig) -> RailsConfig:
     register(RemoteLLM({}))
     check_rails(found)
     return found
+
+
+def engine(model: ModelConfig, home_site: str) -> Application:
+    """One model's deployment. Its whole group stands on one node, and where it is private, at `home_site`."""
+    selector = model.placement.selector()
+    return build_llm_deployment(
+        engine_config(model),
+        name_prefix="LLM:",
+        deployment_cls=LLM,
+        bind_kwargs={"site": home_site} if model.private else None,
+        override_serve_options={"placement_group_bundle_label_selector": [selector]} if selector else None,
+    )
 
 
 def engine_config(model: ModelConfig) -> LLMConfig:

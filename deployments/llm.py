@@ -5,14 +5,23 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
+from ray.serve.llm import LLMConfig
 from ray.serve.llm.deployment import LLMServer
 
+from deployments.placement import stand_at
 from rag.errors import InvalidInput, PromptTooLong, StageFailed
 from rag.types import Piece, Prompt, Usage
 
 
 class LLM(LLMServer):  # type: ignore[misc]
     """An engine replica: vLLM behind OpenAI's protocol, tensor and pipeline parallel by its placement group."""
+
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self, llm_config: LLMConfig, *, site: str | None = None, **options: Any
+    ) -> None:
+        """Start the engine. Raises RuntimeError where the replica must stand at `site` and does not."""
+        stand_at(site)
+        await super().__init__(llm_config, **options)
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece]:
         """Stream the answer. Raises PromptTooLong and InvalidInput for what the engine refuses."""

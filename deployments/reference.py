@@ -24,7 +24,8 @@ A setting that a Serve YAML leaves out has its default.
 A change of these settings takes effect after `serve deploy`, which replaces the replicas a few at a time.
 The number of replicas and the queue lengths are Ray Serve's own options, under `deployments` of the Serve YAML.
 To turn tracing on, set `LANGFUSE_PUBLIC_KEY` and `LANGFUSE_SECRET_KEY`, and `LANGFUSE_BASE_URL` for your own server.
-A value under `tracing` wins over its environment variable.
+The variable `QDRANT_API_KEY` gives the Qdrant server's key, so that the Serve YAML need not hold it.
+A value in the Serve YAML wins over its environment variable.
 
 ```yaml
 applications:
@@ -121,7 +122,7 @@ def nested(prefix: str, schema: Schema, definitions: Schema) -> Iterator[Section
     for name, node in schema["properties"].items():
         if target := reference(node):
             inner = definitions[target]
-            path = f"{prefix}{name}{'[]' if node.get('type') == 'array' else ''}"
+            path = prefix + name + {"array": "[]", "object": ".NAME"}.get(node.get("type", ""), "")
             plain = {n: p for n, p in inner["properties"].items() if not reference(p)}
             yield Section(f"`{path}`", inner["description"], tuple(fields(f"{path}.", inner, plain)))
             yield from nested(f"{path}.", inner, definitions)
@@ -141,8 +142,9 @@ def fields(prefix: str, schema: Schema, nodes: Mapping[str, Schema]) -> Iterator
 
 def reference(node: Schema) -> str:
     """The definition that a property or its entries are made of; empty for a plain value."""
-    target = node.get("$ref") or node.get("items", {}).get("$ref", "")
-    return str(target).rpartition("/")[2]
+    values = node.get("additionalProperties")
+    inner = values if isinstance(values, Mapping) else node.get("items", {})
+    return str(node.get("$ref") or inner.get("$ref", "")).rpartition("/")[2]
 
 
 def type_of(node: Schema) -> str:

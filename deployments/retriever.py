@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from deployments.placement import stand_at
 from deployments.tracing import TracingConfig, make_tracer
 from guardrails.mask import mask
 from rag.retrieve import HybridRetriever
@@ -17,8 +18,10 @@ class Retriever:
     """Opens the collection's current index version, or an empty one, and follows when another is promoted."""
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
-        self, store: StoreConfig, dimensions: int, tracing: TracingConfig
+        self, store: StoreConfig, dimensions: int, tracing: TracingConfig, site: str | None
     ) -> None:
+        """`site` is where the documents must stay; None: this cluster has one site."""
+        stand_at(site)
         self.tracer = make_tracer(tracing, mask)
         self.store = ServingStore(store, dimensions)
         await self.store.open()

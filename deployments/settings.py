@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from app.services import HttpConfig
+from deployments.placement import EnginePlacement, Stage, StagePlacement
 from deployments.tracing import TracingConfig
 from guardrails.own_engine import ENGINE
 from guardrails.policy import Policy, load_policy, merged
@@ -26,6 +27,13 @@ from rag.retrieve import RetrieveConfig
 from rag.store import StoreConfig
 
 ROOT = Path(__file__).resolve().parent.parent
+SECRETS = {
+    ("tracing", "host"): "LANGFUSE_BASE_URL",
+    ("tracing", "public_key"): "LANGFUSE_PUBLIC_KEY",
+    ("tracing", "secret_key"): "LANGFUSE_SECRET_KEY",
+    ("store", "api_key"): "QDRANT_API_KEY",
+}
+"""Settings that may come from the environment, so that no file holds them; `args` win."""
 
 
 class ModelConfig(BaseModel):
@@ -47,6 +55,8 @@ class ModelConfig(BaseModel):
     bundle: Mapping[str, float] | None = Field(
         None, description="Resources of one engine worker in the placement group; none: one CPU or one GPU."
     )
+    placement: EnginePlacement = EnginePlacement()
+    private: bool = Field(False, description="Whether the model's replicas must never leave `home_site`.")
 
     @property
     def path(self) -> str:
@@ -76,6 +86,12 @@ class Settings(BaseModel):
     policy: Annotated[Policy, BeforeValidator(over_shipped)] = Field(default_factory=load_policy)
     rails: RailsConfig = RailsConfig()
     tracing: TracingConfig = TracingConfig()
+    placement: Mapping[Stage, StagePlacement] = Field(
+        default_factory=dict, description="Where the replicas of a deployment may stand, by the deployment's name."
+    )
+    home_site: str = Field(
+        "onprem", min_length=1, description="The site that the Retriever and private models never leave."
+    )
     stage_timeout_s: float = Field(30, gt=0, description="Longest time for one stage before the engine, in seconds.")
     feedback_path: Path = Field(Path("var/feedback.jsonl"), description="Where thumbs up and down are appended.")
     reviews_path: Path = Field(
@@ -98,6 +114,15 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def kept_at_home(self) -> Self:
+        for n, model in enumerate(self.models):
+            if model.private and not model.placement.stays_at(self.home_site):
+                raise ValueError(f"models.{n}.placement: {model.id!r} is private, and may stand off {self.home_site!r}")
+        if self.sited and not self.stage("Retriever").stays_at(self.home_site):
+            raise ValueError(f"placement.Retriever: it holds the documents, and may stand off {self.home_site!r}")
+        return self
+
+    @model_validator(mode="after")
     def fitting_policies(self) -> Self:
         for n, key in enumerate(self.http.api_keys):
             try:
@@ -108,17 +133,22 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, args: Mapping[str, Any]) -> Self:
-        """Validate a YAML's `args`; LANGFUSE_* of the environment fill what `tracing` leaves out."""
-        tracing = {
-            field: os.environ[name]
-            for field, name in (
-                ("host", "LANGFUSE_BASE_URL"),
-                ("public_key", "LANGFUSE_PUBLIC_KEY"),
-                ("secret_key", "LANGFUSE_SECRET_KEY"),
-            )
-            if os.environ.get(name)
-        } | dict(args.get("tracing", {}))
-        return cls.model_validate({**args, "tracing": tracing})
+        """Validate a YAML's `args`; the environment fills the SECRETS that they leave out."""
+        sections: dict[str, Any] = dict(args)
+        for (section, field), name in SECRETS.items():
+            if found := os.environ.get(name):
+                sections[section] = {field: found, **dict(sections.get(section, {}))}
+        return cls.model_validate(sections)
+
+    @property
+    def sited(self) -> bool:
+        """Whether anything says at which site it stands; else the cluster has one."""
+        stages = any(place.labels for place in self.placement.values())
+        return stages or any(model.private or model.placement.labels for model in self.models)
+
+    def stage(self, name: Stage) -> StagePlacement:
+        """What a replica of the deployment `name` asks of its node."""
+        return self.placement.get(name, StagePlacement())
 
     def policies(self) -> PolicyBook:
         """The guardrails' policies in force at start."""

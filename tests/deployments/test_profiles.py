@@ -1,4 +1,4 @@
-"""Both Serve files are what Ray and we take them for."""
+"""The Serve files are what Ray and we take them for."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from deployments.settings import ROOT, Settings
 from guardrails.policy import parse_policy
 
 CLUSTER = ROOT / "cluster"
-PROFILES = ["local.yaml", "gpu.yaml"]
+PROFILES = ["local.yaml", "gpu.yaml", "cloud.yaml"]
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +148,16 @@ def test_langfuse_keys_come_from_the_environment_and_stay_out_of_the_digest(monk
         assert key not in repr(settings)
         digests.append(settings.digest)
     assert digests[0] == digests[1]
+
+
+def test_the_qdrant_key_comes_from_the_environment_unless_the_file_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QDRANT_API_KEY", "from-outside")
+    args = load("gpu.yaml")["applications"][0]["args"]
+    keys = [
+        Settings.load({**args, "store": {**args["store"], **own}}).store.api_key for own in ({}, {"api_key": "own"})
+    ]
+    assert [key.get_secret_value() for key in keys if key] == ["from-outside", "own"]
+    assert Settings.load(args).store.url == args["store"]["url"]
 
 
 def test_paths_do_not_depend_on_where_the_process_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
