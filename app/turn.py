@@ -43,6 +43,7 @@ class Turn:
             timings=end.timings,
             query=end.query,
             degraded=list(end.degraded),
+            resumed_at=end.resumed_at,
             passages=scored(end.hits),
             guard=guard(end.verdicts, self.settings.policy_digest),
         )

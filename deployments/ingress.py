@@ -100,6 +100,7 @@ class Ingress:
         defaults = replace(
             settings.retrieve.defaults(first.id, first.prompt),
             followup=settings.followup.mode,
+            resume_wait_s=settings.resume_wait_s,
         )
         return Services(
             config=settings.http,

@@ -77,6 +77,12 @@ class Settings(BaseModel):
     rails: RailsConfig = RailsConfig()
     tracing: TracingConfig = TracingConfig()
     stage_timeout_s: float = Field(30, gt=0, description="Longest time for one stage before the engine, in seconds.")
+    resume_wait_s: float = Field(
+        60,
+        ge=0,
+        description="Longest wait for another replica to go on with an answer whose engine was lost, in seconds; 0: it "
+        "is not continued.",
+    )
     feedback_path: Path = Field(Path("var/feedback.jsonl"), description="Where thumbs up and down are appended.")
     reviews_path: Path = Field(
         Path("var/reviews.jsonl"), description="Where flagged exchanges and decisions are appended."
