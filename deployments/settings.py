@@ -17,6 +17,7 @@ from guardrails.own_engine import ENGINE
 from guardrails.policy import Policy, load_policy, merged
 from guardrails.policy_book import PolicyBook, faults
 from guardrails.user_config import RailsConfig
+from rag.admission import AdmissionConfig
 from rag.chunk import ChunkConfig
 from rag.embed import EmbedConfig
 from rag.followup import FollowupConfig
@@ -66,6 +67,7 @@ class Settings(BaseModel):
 
     models: tuple[ModelConfig, ...] = Field(min_length=1, description="The models; the first is the default.")
     http: HttpConfig = HttpConfig()
+    admission: AdmissionConfig = AdmissionConfig()
     embed: EmbedConfig = EmbedConfig()
     store: StoreConfig = StoreConfig()
     read: ReadConfig = ReadConfig()
