@@ -62,6 +62,7 @@ class Context:
             validate=policy.output,
             policy=policy.text,
             policy_digest=policy.digest,
+            hold_json=policy.hold_json,
         )
 
     async def within(self, work: Coroutine[Any, Any, T], stage: str) -> T:

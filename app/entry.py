@@ -26,7 +26,7 @@ class Entry:
         self.place = self.admission.enter(model)
 
     def note(self, event: Event, settings: RequestSettings) -> None:
-        """Let the first text of an answer in prose tell how long one waits: JSON leaves as a whole, a refusal early."""
+        """Let the first text of an answer in prose tell the wait: JSON may leave as a whole, a refusal early."""
         if self.place and isinstance(event, Begin) and "llm_ttft" in event.timings and not settings.schema:
             self.place.answered()
 

@@ -20,15 +20,15 @@ from tqdm import tqdm
 
 from benchmarks.guard_report import Count, figures, table
 from benchmarks.guard_rows import Row, files, rows
-from guardrails.config import GuardConfig
 from guardrails.input import InputRails
-from guardrails.passages import THRESHOLD, PassageScanner
+from guardrails.passage_rails import PassageRails
+from guardrails.policy import load_policy
 from rag.embed import EmbedConfig, SentenceEmbedder
-from rag.types import Message, RequestSettings
+from rag.types import Hit, Message, Passage, RequestSettings, Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 64
-SETTINGS = RequestSettings(model="", prompt="")
+SETTINGS = RequestSettings(model="", prompt="", policy=load_policy().text)
 
 Judged = tuple[bool, list[str]]
 """Whether a text is refused or dropped, and the names of the checks that noticed something."""
@@ -37,20 +37,22 @@ Judge = Callable[[Sequence[str]], Awaitable[list[Judged]]]
 
 def judges(embedder: SentenceEmbedder) -> dict[str, Judge]:
     """The checks as they ship, by the kind of row that they judge."""
-    rails = InputRails(GuardConfig())
+    rails = InputRails(embedder.encode)
     rails.load()
-    scanner = PassageScanner()
+    screener = PassageRails(embedder.encode)
+
+    def judged(verdict: Verdict) -> Judged:
+        return not verdict.allowed, [c.name for c in verdict.checks if c.action not in ("pass", "skipped")]
 
     async def question(texts: Sequence[str]) -> list[Judged]:
         found = list[Judged]()
         for text, vector in zip(texts, embedder.encode(texts), strict=True):
-            verdict = await rails.check([Message("user", text)], vector, SETTINGS)
-            found.append((not verdict.allowed, [c.name for c in verdict.checks if c.action != "pass"]))
+            found.append(judged(await rails.check([Message("user", text)], vector, SETTINGS)))
         return found
 
     async def passage(texts: Sequence[str]) -> list[Judged]:
-        dropped = [scored.score >= THRESHOLD for scored in scanner.scan(texts, embedder.encode)]
-        return [(drop, ["instructions"] if drop else []) for drop in dropped]
+        hits = [Hit(Passage(str(n), "", text), 1.0) for n, text in enumerate(texts)]
+        return [judged(verdict) for verdict in await screener.screen(hits, "", SETTINGS)]
 
     return {"question": question, "passage": passage}
 

@@ -17,6 +17,7 @@ from deployments.settings import ModelConfig, Settings, absolute
 from deployments.validator import Validator
 from guardrails.own_engine import register
 from guardrails.user_config import RailsConfig, check_rails
+from rag.embed import BUNDLED
 
 
 def build(args: dict[str, Any]) -> Application:
@@ -34,7 +35,7 @@ def build(args: dict[str, Any]) -> Application:
     embedder = serve.deployment(Embedder, name="Embedder").bind(embed, tracing)
     stages = {
         "Embedder": embedder,
-        "Guard": serve.deployment(Guard, name="Guard").bind(embedder, asked, rails, tracing),
+        "Guard": serve.deployment(Guard, name="Guard").bind(embedder, asked, rails, tracing, embed.model == BUNDLED),
         "Retriever": serve.deployment(Retriever, name="Retriever").bind(store, settings.embed.dimensions, tracing),
         "Reranker": serve.deployment(Reranker, name="Reranker").bind(settings.rerank, embed, store, tracing),
         "Validator": serve.deployment(Validator, name="Validator").bind(embedder, asked, rails, tracing),

@@ -24,11 +24,13 @@ class Guard:
         engines: Mapping[str, DeploymentHandle],
         own: RailsConfig,
         tracing: TracingConfig,
+        bundled: bool,
     ) -> None:
-        """`engines` are those that the user's `own` rails may ask, by model id."""
+        """`bundled`: the embedder's model is; `engines` are those that the user's `own` rails may ask, by model id."""
         self.tracer = make_tracer(tracing, mask)
         self.metrics = CheckMetrics("input")
-        self.rails = InputRails(BlockingEmbed(RemoteEmbedder("embed", embedder), asyncio.get_running_loop()), own)
+        embed = BlockingEmbed(RemoteEmbedder("embed", embedder), asyncio.get_running_loop())
+        self.rails = InputRails(embed, own, bundled)
         register(engine_handles(engines))
         self.rails.load()
 

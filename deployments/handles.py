@@ -77,7 +77,7 @@ class RemoteEmbedder(Remote):
         return vectors
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BlockingEmbed:
     """`embedder` for code that runs in a thread beside `loop`, and waits."""
 
@@ -135,6 +135,10 @@ class RemoteValidator(Remote):
 
     async def validate(self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings) -> Verdict:
         verdict: Verdict = await self.ask("validate", sentence, list(hits), question, settings)
+        return verdict
+
+    async def conforms(self, answer: str, settings: RequestSettings) -> Verdict:
+        verdict: Verdict = await self.ask("conforms", answer, settings)
         return verdict
 
 

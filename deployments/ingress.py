@@ -17,6 +17,7 @@ from app.review_file import FileReviews
 from app.services import Dependency, ModelCard, Services
 from deployments.admission_metrics import AdmissionMetrics
 from deployments.handles import (
+    BlockingEmbed,
     RemoteEmbedder,
     RemoteGuard,
     RemoteReranker,
@@ -29,7 +30,7 @@ from deployments.settings import ROOT, Settings, absolute
 from deployments.tracing import make_tracer
 from guardrails.mask import StreamMasker, mask
 from rag.admission import Admission
-from rag.embed import TokenCounter
+from rag.embed import BUNDLED, TokenCounter
 from rag.followup import rewrite
 from rag.ingest import Ingestor
 from rag.prompt import PromptBook, load_templates, token_counter
@@ -47,7 +48,6 @@ class Ingress:
         """`handles` are the stages' by deployment name; the engines' names are `LLM:` and the model's id."""
         self.tracer = make_tracer(settings.tracing, mask)
         self.policies = settings.policies()
-        self.screener = Screener()
         self.started = False
         self.handles = handles
         self.settings = settings
@@ -66,6 +66,9 @@ class Ingress:
         self.rewriter = partial(rewrite, llm=self.llm, template=template, config=settings.followup)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
+        embedder = RemoteEmbedder("embed", self.handles["Embedder"], self.settings.stage_timeout_s)
+        embed = BlockingEmbed(embedder, asyncio.get_running_loop())
+        self.screener = Screener(embed, self.settings.embed.model == BUNDLED)
         return create_app(self.services())
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:

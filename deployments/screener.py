@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 
 from deployments.guard_metrics import CheckMetrics
+from guardrails.check import Embed
 from guardrails.passage_rails import PassageRails
 from rag.types import Hit, RequestSettings, Verdict
 
 
 class Screener:
-    """Role `Screener`."""
+    """Role `Screener`. `embed` makes the vectors of the `bundled` embedding model, or of another one."""
 
-    def __init__(self) -> None:
-        self.rails = PassageRails()
+    def __init__(self, embed: Embed, bundled: bool) -> None:
+        self.rails = PassageRails(embed, bundled)
         self.metrics = CheckMetrics("passages")
 
     async def screen(self, hits: Sequence[Hit], question: str, settings: RequestSettings) -> tuple[Verdict, ...]:

@@ -42,6 +42,14 @@ class Validator:
         self.metrics.count([verdict])
         return verdict
 
+    async def conforms(self, answer: str, settings: RequestSettings, carrier: dict[str, str]) -> Verdict:
+        """Judge a whole answer by the schema that was asked for."""
+        with self.tracer.observe(carrier, "validate", "guardrail", answer) as observation:
+            verdict = await self.rails.conforms(answer, settings)
+            observation.end(verdict)
+        self.metrics.count([verdict])
+        return verdict
+
     async def check_health(self) -> None:
         """Alive as long as the event loop runs and checks have threads to run in. Raises RuntimeError."""
         self.rails.workers.check_health()

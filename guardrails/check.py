@@ -26,7 +26,8 @@ class Subject:
 
     Input: the last user message as `text`, the `earlier` ones and the `vector` (d,) of the last. Output: a sentence as
     `text`, the `passages` it may cite, the `question`, and the JSON `schema` that was asked for. Passages: one
-    passage as `text`, and the `question`.
+    passage as `text`, and the `question`. `bundled`: the vectors are the bundled embedding model's, which the trained
+    checks were trained on.
     """
 
     text: str
@@ -36,6 +37,7 @@ class Subject:
     passages: tuple[str, ...] = ()
     schema: str = ""
     embed: Embed | None = None
+    bundled: bool = False
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -92,6 +94,10 @@ class CheckPolicy(Entry, ABC):
     """When it refuses, no later check reads the text."""
     refusal: ClassVar[str] = "refusal"
     """The field of its side with what the user reads when it refuses."""
+
+    def applies(self, subject: Subject) -> bool:
+        """Whether the check has to do with `subject` at all; one that has not is not told of."""
+        return True
 
     @abstractmethod
     def check(self, subject: Subject) -> Finding | None:

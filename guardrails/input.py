@@ -17,10 +17,14 @@ SHOWN = 32_000
 
 
 class InputRails:
-    """Role `Guard` of rag/stages.py. `embed` is for checks that embed more than the question, `own` are the user's."""
+    """Role `Guard` of rag/stages.py. `embed` is for checks that embed more than the question, `own` are the user's.
 
-    def __init__(self, embed: Embed | None = None, own: RailsConfig | None = None) -> None:
+    `bundled`: the question's vector and those of `embed` are the bundled embedding model's.
+    """
+
+    def __init__(self, embed: Embed | None = None, own: RailsConfig | None = None, bundled: bool = True) -> None:
         self.embed = embed
+        self.bundled = bundled and embed is not None
         self.own = UserRails(own or RailsConfig(), "input")
         self.workers = Workers()
         self.rails = Rails("input")
@@ -37,7 +41,7 @@ class InputRails:
         """
         side = parse_policy(settings.policy).input
         *earlier, question = [m.content for m in messages if m.role == "user"] or [""]
-        subject = Subject(question, tuple(earlier), vector, embed=self.embed)
+        subject = Subject(question, tuple(earlier), vector, embed=self.embed, bundled=self.bundled)
         shown = [{"role": "user", "content": question[:SHOWN]}]
         verdict = await self.rails.run(shown, lambda: judge(side, subject, self.workers), side.unchecked)
         return await self.own.after(verdict, readable(tuple(messages), verdict), side)

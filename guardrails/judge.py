@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,9 +31,12 @@ class Made:
         return self.refuses and self.policy.gate
 
 
-async def judge(side: Side, subject: Subject, workers: Workers) -> Verdict:
-    """Make the side's checks on `subject`. Every check that is not off is told, also one that broke or was skipped."""
-    planned = list(side.checks())
+async def judge(side: Side, subject: Subject, workers: Workers, only: Container[str] = ()) -> Verdict:
+    """Make the side's checks on `subject`, or `only` those with these names, where any are given.
+
+    Every check that is not off is told, also one that broke or was skipped.
+    """
+    planned = [(name, check) for name, check in side.checks() if (not only or name in only) and check.applies(subject)]
     tasks = [
         Task(
             partial(make, name, policy, subject),

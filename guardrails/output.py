@@ -11,6 +11,9 @@ from guardrails.user_rails import UserRails
 from guardrails.workers import Workers
 from rag.types import Hit, Message, RequestSettings, Verdict
 
+SHOWN = 32_000
+"""Characters of an answer that NeMo is given; the checks read all of it."""
+
 
 class OutputRails:
     """Role `Validator` of rag/stages.py. `embed` is for checks that compare meanings, `own` the user's rails."""
@@ -31,7 +34,14 @@ class OutputRails:
         side = parse_policy(settings.policy).output
         passages = tuple(" ".join((h.passage.title, *h.passage.headings)) + "\n" + h.passage.text for h in hits)
         subject = Subject(sentence, question=question, passages=passages, schema=settings.schema, embed=self.embed)
-        shown = [{"role": "user", "content": "?"}, {"role": "assistant", "content": sentence}]
+        shown = [{"role": "user", "content": "?"}, {"role": "assistant", "content": sentence[:SHOWN]}]
         verdict = await self.rails.run(shown, lambda: judge(side, subject, self.workers), side.unchecked)
         leaving = "".join(verdict.masked) or sentence
         return await self.own.after(verdict, [Message("user", question), Message("assistant", leaving)], side, passages)
+
+    async def conforms(self, answer: str, settings: RequestSettings) -> Verdict:
+        """Judge a whole answer, whose sentences were judged, by `settings.schema`."""
+        side = parse_policy(settings.policy).output
+        subject = Subject(answer, schema=settings.schema)
+        shown = [{"role": "user", "content": "?"}, {"role": "assistant", "content": answer[:SHOWN]}]
+        return await self.rails.run(shown, lambda: judge(side, subject, self.workers, ("json_schema",)), side.unchecked)

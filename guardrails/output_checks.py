@@ -5,9 +5,19 @@ from functools import lru_cache
 
 from pydantic import Field
 
-from guardrails.check import CheckPolicy, Finding, OnError, Reaction, Subject, action_field, on_error_field
+from guardrails.check import (
+    CheckPolicy,
+    Finding,
+    OnError,
+    Reaction,
+    Subject,
+    action_field,
+    budget_field,
+    on_error_field,
+)
 from guardrails.grounded import groundedness
 from guardrails.leaks import Leaks
+from guardrails.schema_check import schema_errors
 
 CITED = re.compile(r"\[(\d{1,3})\]")
 CODE = re.compile(r"`[^`\n]*`")
@@ -84,6 +94,24 @@ class Groundedness(CheckPolicy):
             return Finding(False, detail="no claim")
         score, missing = judged
         return Finding(score < self.threshold, score, missing)
+
+
+class JsonSchema(CheckPolicy):
+    """A whole answer that does not obey the JSON schema which was asked for, because it was cut or masked.
+
+    With the action `block` such an answer does not stream: it leaves at once when it is found right.
+    """
+
+    action: Reaction = action_field("flag")
+    on_error: OnError = on_error_field("open")
+    budget_ms: int = budget_field(2_000)
+
+    def applies(self, subject: Subject) -> bool:
+        return bool(subject.schema)
+
+    def check(self, subject: Subject) -> Finding:
+        wrong = schema_errors(subject.text, subject.schema)
+        return Finding(bool(wrong), float(not wrong), wrong)
 
 
 def cited(text: str) -> list[int]:

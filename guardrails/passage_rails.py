@@ -12,10 +12,11 @@ from rag.types import Hit, RequestSettings, Verdict
 
 
 class PassageRails:
-    """Role `Screener` of rag/stages.py. `embed` is for the checks that need vectors."""
+    """Role `Screener` of rag/stages.py. `embed` is for the checks that need vectors, by the `bundled` model or not."""
 
-    def __init__(self, embed: Embed | None = None) -> None:
+    def __init__(self, embed: Embed | None = None, bundled: bool = True) -> None:
         self.embed = embed
+        self.bundled = bundled and embed is not None
         self.workers = Workers()
 
     async def screen(self, hits: Sequence[Hit], question: str, settings: RequestSettings) -> tuple[Verdict, ...]:
@@ -28,6 +29,7 @@ class PassageRails:
     async def judge(self, side: PassagePolicy, hit: Hit, question: str) -> Verdict:
         passage = hit.passage
         text = "\n".join((passage.title, *passage.headings, passage.text))
-        verdict = await judge(side, Subject(text, question=question, embed=self.embed), self.workers)
+        subject = Subject(text, question=question, embed=self.embed, bundled=self.bundled)
+        verdict = await judge(side, subject, self.workers)
         named = (replace(c, detail=": ".join(filter(None, (passage.id, c.detail)))) for c in verdict.checks)
         return replace(verdict, checks=tuple(named))

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from guardrails.check import CheckPolicy
 from guardrails.input_checks import Hidden, Length, Phrases, Pii, Repetition, Secrets
-from guardrails.output_checks import Characters, Citations, Groundedness, LeakCheck
+from guardrails.output_checks import Characters, Citations, Groundedness, JsonSchema, LeakCheck
 from guardrails.passage_checks import HiddenPassage
+from guardrails.trained_checks import Harm, Injection, Instructions, Topics
 from guardrails.user_rails import RailsEntry
 
 SHIPPED = Path(__file__).with_name("policy.yaml")
@@ -45,6 +46,9 @@ class InputPolicy(Side):
     repetition: Repetition = Repetition()
     hidden: Hidden = Hidden()
     phrases: Phrases = Phrases()
+    injection: Injection = Injection()
+    harm: Harm = Harm()
+    topics: Topics = Topics()
     secrets: Secrets = Secrets()
     pii: Pii = Pii()
     rails: RailsEntry = RailsEntry()
@@ -69,6 +73,7 @@ class PassagePolicy(Side):
     """What the engine may read of what was retrieved."""
 
     hidden: HiddenPassage = HiddenPassage()
+    instructions: Instructions = Instructions()
 
 
 class OutputPolicy(Side):
@@ -78,6 +83,7 @@ class OutputPolicy(Side):
     leaks: LeakCheck = LeakCheck()
     citations: Citations = Citations()
     groundedness: Groundedness = Groundedness()
+    json_schema: JsonSchema = JsonSchema()
     rails: RailsEntry = RailsEntry()
     refusal: str = Field(
         "[The rest of this answer was withheld.]", min_length=1, description="What ends the answer when refused."

@@ -25,16 +25,23 @@ class PolicyUpdate(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A policy as it goes with a request: its text, its name in traces, and which sides are checked at all."""
+    """A policy as it goes with a request: its text, its name in traces, and which sides are checked at all.
+
+    `hold_json`: an answer that a schema was asked for may be refused as a whole, so it is held back until it is judged.
+    """
 
     text: str
     digest: str
     input: bool
     output: bool
+    hold_json: bool = False
 
 
 def standing(policy: Policy) -> Standing:
-    return Standing(policy.text, policy.digest, policy.input.enabled, policy.output.enabled)
+    output = policy.output
+    return Standing(
+        policy.text, policy.digest, policy.input.enabled, output.enabled, output.json_schema.action == "block"
+    )
 
 
 def canonical(change: Change) -> str:

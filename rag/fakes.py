@@ -14,6 +14,7 @@ from rag.payload import payloads
 from rag.scope import Scope
 from rag.stages import Kind, Stages
 from rag.types import (
+    Check,
     DocumentInfo,
     Hit,
     Message,
@@ -149,6 +150,9 @@ class FakeValidator:
 
     async def validate(self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings) -> Verdict:
         return Verdict(False, refusal="[withheld]") if self.forbidden in sentence else Verdict(True)
+
+    async def conforms(self, answer: str, settings: RequestSettings) -> Verdict:
+        return Verdict(True, (Check("json_schema", "flag"),))
 
 
 class FakePromptWriter:

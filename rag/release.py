@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rag.stages import Masker, Stages
 from rag.types import FinishReason, Hit, Piece, RequestSettings, Usage, Verdict
@@ -32,14 +32,21 @@ class Release:
 async def release(
     pieces: AsyncGenerator[Piece], stages: Stages, hits: Sequence[Hit], question: str, settings: RequestSettings
 ) -> AsyncGenerator[str | Release]:
-    """Yield text as it may leave, then one Release. A blocked sentence ends the answer with its verdict's refusal."""
+    """Yield text as it may leave, then one Release. A blocked sentence ends the answer with its verdict's refusal.
+
+    JSON by a schema leaves sentence by sentence too, and is judged by the schema at the end, unless the settings hold
+    it back until then.
+    """
     done = Release()
     texts = masked(pieces, stages.masker() if settings.validate else None, done)
 
-    async def judge(sentence: str) -> Verdict:
-        return await stages.validator.validate(sentence, hits, question, settings)
+    held = bool(settings.schema) and settings.hold_json
+    sentence_settings = settings if held else replace(settings, schema="")
 
-    cut = whole if settings.schema else by_sentence
+    async def judge(sentence: str) -> Verdict:
+        return await stages.validator.validate(sentence, hits, question, sentence_settings)
+
+    cut = whole if held else by_sentence
     steps = judged(cut(texts), judge) if settings.validate else unjudged(texts)
     async with aclosing(steps) as stream:
         async for sentence, verdict in stream:
@@ -52,6 +59,8 @@ async def release(
             if blocked:
                 done.finish_reason = "content_filter"
                 break
+    if settings.validate and settings.schema and not held and done.finish_reason != "content_filter":
+        done.verdicts += (await stages.validator.conforms(done.text, settings),)
     yield done
 
 

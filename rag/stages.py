@@ -84,7 +84,14 @@ class Validator(Protocol):
     """Judges a sentence of the answer before it leaves."""
 
     async def validate(self, sentence: str, hits: Sequence[Hit], question: str, settings: RequestSettings) -> Verdict:
-        """Judge `sentence` against the passages it may cite: `[n]` cites `hits[n - 1]`."""
+        """Judge `sentence` against the passages it may cite: `[n]` cites `hits[n - 1]`.
+
+        With `settings.schema` it is a whole answer, and judged by that too.
+        """
+        ...
+
+    async def conforms(self, answer: str, settings: RequestSettings) -> Verdict:
+        """Judge a whole answer, whose sentences were judged, by `settings.schema`."""
         ...
 
 

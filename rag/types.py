@@ -178,7 +178,8 @@ class RequestSettings:
 
     `tenant` and `groups` are the authenticated key's: a passage with groups is found only by who has one of them.
     `policy` is the guardrails' policy as JSON of what differs from its defaults, `policy_digest` its name in traces.
-    `schema` is the JSON schema that was asked for. `resume_wait_s` bounds the wait for a second engine, in seconds.
+    `schema` is the JSON schema that was asked for; `hold_json` keeps such an answer back until all of it is judged.
+    `resume_wait_s` bounds the wait for a second engine, in seconds.
     """
 
     model: str
@@ -193,6 +194,7 @@ class RequestSettings:
     policy: str = "{}"
     policy_digest: str = ""
     schema: str = ""
+    hold_json: bool = False
     candidates: int = 20
     per_document: int = 0
     top_k: int = 4

@@ -1,11 +1,13 @@
 """How vLLM's protocol is spoken: what a Prompt becomes, and what its stream says."""
 
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from vllm.v1.engine.exceptions import EngineDeadError
 
-from deployments.llm import chat_request, pieces
+from deployments.llm import LLM, chat_request, pieces
 from rag.begun import Begun
 from rag.errors import InvalidInput, StageFailed, StageUnavailable
 from rag.types import Message, Piece, Prompt, Usage
@@ -64,3 +66,38 @@ def test_an_engines_error_names_the_stage_and_no_more() -> None:
     with pytest.raises(StageFailed) as caught:
         pieces(event(error={"message": "/opt/secret", "code": 500}), Begun(""))
     assert "secret" not in str(caught.value)
+
+
+class Broken:
+    """An engine that says one word and fails; `dead` is what its health check raises."""
+
+    def __init__(self, dead: Exception | None) -> None:
+        self.dead = dead
+
+    async def chat(self, request: Any, info: Any) -> AsyncGenerator[str]:
+        yield delta("It")
+        yield event(error={"message": "x", "code": 500})
+
+    async def check_health(self) -> None:
+        if self.dead:
+            raise self.dead
+
+
+class Replica:
+    """An LLM without the engine that its constructor starts."""
+
+    generate, still_there = LLM.generate, LLM.still_there
+
+    def __init__(self, engine: Broken) -> None:
+        self.engine = engine
+
+
+@pytest.mark.parametrize(("dead", "raised"), [(EngineDeadError(), StageUnavailable), (None, StageFailed)])
+async def test_an_engine_that_died_under_its_replica_is_for_another_to_go_on(
+    dead: Exception | None, raised: type[StageFailed]
+) -> None:
+    made = Replica(Broken(dead)).generate(PROMPT)
+    assert await anext(made) == Piece("It", usage=Usage(5, 2))
+    with pytest.raises(StageFailed) as caught:
+        await anext(made)
+    assert type(caught.value) is raised

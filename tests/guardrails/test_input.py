@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from guardrails.policy import InputPolicy, Policy
 from rag.types import Message, RequestSettings, Verdict
 
 SETTINGS = RequestSettings(model="demo", prompt="quote")
+UNTRAINED: dict[str, Any] = {"injection": {"action": "off"}, "harm": {"action": "off"}}
+"""Without the trained checks, which have tests of their own and would judge these texts too."""
 VECTOR = np.ones(4, np.float32) / 2
 
 
 def by(**checks: object) -> RequestSettings:
-    """Settings whose policy changes these input checks."""
-    return replace(SETTINGS, policy=Policy().changed({"input": checks}).text)
+    """Settings whose policy changes these input checks, and makes none that were trained."""
+    return replace(SETTINGS, policy=Policy().changed({"input": {**UNTRAINED, **checks}}).text)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,9 @@ async def test_an_ordinary_question_passes_every_check(rails: InputRails) -> Non
     verdict = await check(rails, "How do I scale the replicas?")
     assert verdict.allowed
     assert verdict.refusal == ""
-    assert [c.name for c in verdict.checks] == ["length", "repetition", "hidden", "phrases", "secrets", "pii"]
+    assert [c.name for c in verdict.checks] == [
+        "length", "repetition", "hidden", "phrases", "injection", "harm", "secrets", "pii",
+    ]  # fmt: skip
     assert {c.action for c in verdict.checks} == {"pass"}
 
 
@@ -132,7 +137,7 @@ async def test_parallel_questions_get_their_own_verdicts(rails: InputRails) -> N
 
 
 async def test_personal_data_is_flagged_by_kind(rails: InputRails) -> None:
-    verdict = await check(rails, "Write to ann@example.org.", "Or call +49 30 901820, see [email].")
+    verdict = await check(rails, "Write to ann@example.org.", "Or call +49 30 901820, see [email].", settings=by())
     (pii,) = [c for c in verdict.checks if c.name == "pii"]
     assert (verdict.allowed, pii.action, pii.score, pii.detail) == (True, "flag", 2.0, "email, phone")
     assert verdict.masked == ()

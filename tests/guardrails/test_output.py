@@ -112,3 +112,18 @@ async def test_parallel_sentences_get_their_own_verdicts(rails: OutputRails) -> 
     sentences = ["RAGLAN-CANARY-1" if n % 2 else f"Sentence number {n}." for n in range(20)]
     verdicts: list[Verdict] = await asyncio.gather(*(rails.validate(s, HITS, "?", CANARY) for s in sentences))
     assert [v.allowed for v in verdicts] == [n % 2 == 0 for n in range(20)]
+
+
+async def test_a_whole_answer_is_judged_by_the_schema_that_was_asked_for(rails: OutputRails) -> None:
+    settings = replace(SETTINGS, schema='{"type": "object", "required": ["a"]}')
+    right, cut = [await rails.conforms(text, settings) for text in ('{"a": 1}', '{"a": ')]
+    assert [(c.name, c.action, c.score) for c in right.checks] == [("json_schema", "pass", 1.0)]
+    assert [(c.name, c.action, c.detail) for c in cut.checks] == [("json_schema", "flag", "not JSON, at character 6")]
+    assert cut.allowed
+
+
+async def test_a_held_answer_is_refused_where_the_schema_blocks(rails: OutputRails) -> None:
+    settings = replace(by(json_schema={"action": "block"}), schema='{"required": ["a"]}')
+    verdict = await rails.validate("{}", [], "?", settings)
+    assert (verdict.allowed, verdict.refusal) == (False, OutputPolicy().refusal)
+    assert (await rails.validate('{"a": 1}', [], "?", settings)).allowed

@@ -14,11 +14,12 @@ HITS = [
 
 
 def by(**checks: object) -> RequestSettings:
-    return replace(SETTINGS, policy=Policy().changed({"passages": checks}).text)
+    untrained = {"instructions": {"action": "off"}, **checks}
+    return replace(SETTINGS, policy=Policy().changed({"passages": untrained}).text)
 
 
 async def test_a_passage_with_hidden_text_is_dropped_and_named() -> None:
-    verdicts = await PassageRails().screen(HITS, "?", SETTINGS)
+    verdicts = await PassageRails().screen(HITS, "?", by())
     assert [v.allowed for v in verdicts] == [True, False, False]
     assert [(c.name, c.action, c.score, c.detail) for v in verdicts for c in v.checks] == [
         ("hidden", "pass", 0.0, "a:0"),

@@ -62,4 +62,4 @@ def test_a_change_goes_over_mapping_by_mapping_and_replaces_lists() -> None:
 def test_checks_that_are_off_are_not_made() -> None:
     policy = Policy().changed({"input": {"hidden": {"action": "off"}}})
     names = [name for name, _ in policy.input.checks()]
-    assert names == ["length", "repetition", "phrases", "secrets", "pii"]
+    assert names == ["length", "repetition", "phrases", "injection", "harm", "topics", "secrets", "pii"]

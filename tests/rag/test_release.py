@@ -73,8 +73,17 @@ async def test_sentences_are_judged_while_the_next_is_generated() -> None:
     assert steps[:-1] == ["First one. ", "Second one."]
 
 
-async def test_an_answer_by_a_schema_is_judged_as_a_whole() -> None:
-    out, done = await run(['{"a": "One. ', "Two.\n", '"}'], RequestSettings("quote", "quote@1", schema="{}"))
+JSON = ['{"a": "One. ', "Two.\n", '"}']
+
+
+async def test_an_answer_by_a_schema_streams_and_is_judged_by_it_at_the_end() -> None:
+    out, done = await run(JSON, RequestSettings("quote", "quote@1", schema="{}"))
+    assert out == ['{"a": "One. ', "Two.\n", '"}']
+    assert [[c.name for c in v.checks] for v in done.verdicts] == [[], [], [], ["json_schema"]]
+
+
+async def test_an_answer_by_a_schema_that_may_be_refused_is_held_until_it_is_judged() -> None:
+    out, done = await run(JSON, RequestSettings("quote", "quote@1", schema="{}", hold_json=True))
     assert out == ['{"a": "One. Two.\n"}']
     assert len(done.verdicts) == 1
 
