@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check bench-overload
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -81,6 +81,9 @@ bench-demo-model: $(READY) ## How exactly the demo model quotes
 
 bench: $(READY) ## The bare engine, ray.serve.llm and Raglan, side by side
 	@$(RUN) -m benchmarks.serving
+
+bench-overload: $(READY) ## Goodput, refusals and time to first token at three times the capacity: URL=, ARGS="--seconds 30"
+	@$(RUN) -m benchmarks.overload $(if $(URL),--url "$(URL)") $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 PASSAGES ?= 100000
 bench-search: $(READY) ## Search at size: PASSAGES=1000000, OUT=figures.json, ARGS=...

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from app.chat_schema import ChatRequest
 from app.completion import ChatCompletion, server_timing
 from app.context import Context, Here
+from app.entry import Admitted
 from app.sse import EventStream
 from app.turn import Turn, events, open_turn
 from rag.answer import Begin, End, Event
@@ -23,13 +24,14 @@ STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
     response_model=ChatCompletion,
     responses={200: {"description": "The answer; with `stream` as server-sent events.", "content": STREAM}},
 )
-async def chat(body: ChatRequest, context: Here) -> Response:
+async def chat(body: ChatRequest, context: Here, entry: Admitted) -> Response:
     """Answer the last message from the caller's documents, with citations.
 
     A stream sends text as it may leave. Its last chunk carries the finish reason, `delta.annotations` and `raglan`. A
-    failure after the first byte is one event with an `error`, and no `[DONE]`.
+    failure after the first byte is one event with an `error`, and no `[DONE]`. A request whose first text would be late
+    is refused at once with 429, and `Retry-After` tells when it is its turn.
     """
-    turn = await open_turn(body, context)
+    turn = await open_turn(body, context, entry)
     if body.stream:
         return await streamed(turn, context)
     end = await context.attended(last(events(turn, context)), "answer")

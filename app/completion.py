@@ -86,6 +86,10 @@ class Report(Shape):
         description="Stages that the answer had to do without: `rerank` when its time ran out and the first stage's "
         "order stands."
     )
+    resumed_at: int | None = Field(
+        description="The character of the generated text at which another replica went on, because the engine's "
+        "replica was lost; null: one replica wrote all of it."
+    )
     passages: list[Scored]
     guard: GuardReport
 

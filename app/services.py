@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.review_queue import ReviewQueue
 from guardrails.policy_book import PolicyBook
+from rag.admission import Admission
 from rag.stages import Embedder, Library, Stages, Trace
 from rag.types import Document, DocumentInfo, RequestSettings
 
@@ -112,6 +113,7 @@ class Services:
     models: Mapping[str, ModelCard]
     defaults: RequestSettings
     policies: PolicyBook
+    admission: Admission
     stages: Callable[[Trace], Stages]
     embedder: Embedder
     embedding_model: str

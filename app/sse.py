@@ -14,7 +14,7 @@ from app.connection import ClientGone, while_connected
 from app.errors import record
 from app.turn import Turn
 from rag.answer import End, Event, Text
-from rag.errors import DeadlineExceeded
+from rag.errors import DeadlineExceeded, StageFailed
 
 DONE = b"data: [DONE]\n\n"
 
@@ -87,11 +87,19 @@ class EventStream(Response):
         try:
             async with asyncio.timeout_at(self.deadline), aclosing(self.events):
                 await self.relay(send)
+        except asyncio.CancelledError:
+            if cancelled():
+                raise
+            await self.fail(StageFailed("answer", "a stage gave up"), send)
+        except TimeoutError:
+            await self.fail(DeadlineExceeded("answer", "no end in time"), send)
         except Exception as error:
-            late = DeadlineExceeded("answer", "no end in time") if isinstance(error, TimeoutError) else error
-            body = line(record(late, self.request_id).body())
-            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await self.fail(error, send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def fail(self, error: Exception, send: Send) -> None:
+        body = line(record(error, self.request_id).body())
+        await send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def relay(self, send: Send) -> None:
         chunks = Chunks(self.turn)
@@ -101,3 +109,9 @@ class EventStream(Response):
                 await send({"type": "http.response.body", "body": chunks.text(event.text), "more_body": True})
             elif isinstance(event, End):
                 await send({"type": "http.response.body", "body": chunks.end(event), "more_body": True})
+
+
+def cancelled() -> bool:
+    """Whether this task itself is to stop: a stage's call that was cancelled raises the same error here."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

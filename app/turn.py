@@ -11,6 +11,7 @@ from app.chat_rules import check
 from app.chat_schema import ChatRequest, text_of
 from app.completion import AnswerMessage, ChatCompletion, Choice, Report, annotations, guard, scored, usage
 from app.context import Context
+from app.entry import Entry
 from app.flagged import Exchange
 from app.services import ModelCard
 from rag.answer import End, Event, answer
@@ -32,6 +33,7 @@ class Turn:
     release: str
     trace: Trace
     include_usage: bool
+    entry: Entry
 
     def report(self, end: End) -> Report:
         """The answer's `raglan` object."""
@@ -43,6 +45,7 @@ class Turn:
             timings=end.timings,
             query=end.query,
             degraded=list(end.degraded),
+            resumed_at=end.resumed_at,
             passages=scored(end.hits),
             guard=guard(end.verdicts, self.settings.policy_digest),
         )
@@ -60,11 +63,12 @@ class Turn:
         )
 
 
-async def open_turn(body: ChatRequest, context: Context) -> Turn:
-    """Resolve a request. Raises UnknownModel, TooLarge and InvalidInput, all before a trace is opened."""
+async def open_turn(body: ChatRequest, context: Context, entry: Entry) -> Turn:
+    """Resolve a request. Raises UnknownModel, TooLarge, InvalidInput and Overloaded, all before a trace is opened."""
     services = context.services
     card = context.card(body.model)
     await check(body, card, services.config)
+    entry.take(card.id)
     identity = f"chatcmpl-{uuid.uuid4().hex}"
     draft = draft_prompt(body, card, identity)
     settings = choose(body, context.settings(card))
@@ -80,7 +84,7 @@ async def open_turn(body: ChatRequest, context: Context) -> Turn:
         "chat", draft.messages[-1].content, context.caller.name or body.user, body.raglan.session_id, metadata
     )
     include_usage = bool(body.stream_options and body.stream_options.include_usage)
-    return Turn(identity, int(time.time()), draft, settings, services.digest, trace, include_usage)
+    return Turn(identity, int(time.time()), draft, settings, services.digest, trace, include_usage, entry)
 
 
 def draft_prompt(body: ChatRequest, card: ModelCard, identity: str) -> Prompt:
@@ -117,6 +121,7 @@ async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:
         stages = context.services.stages(turn.trace)
         async with aclosing(answer(turn.draft, turn.settings, stages, turn.trace)) as stream:
             async for event in stream:
+                turn.entry.note(event, turn.settings)
                 if isinstance(event, End):
                     output, fields = event.text, {}
                     await context.flags.note(exchange(turn, event, context))

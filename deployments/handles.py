@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from grpc import StatusCode
+from grpc.aio import AioRpcError
 from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
@@ -15,6 +17,8 @@ from rag.types import DocumentInfo, Hit, Message, Passage, Piece, Prompt, Reques
 
 T = TypeVar("T")
 Carrier = dict[str, str]
+BROKEN = frozenset({StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.INTERNAL, StatusCode.UNKNOWN})
+"""How the connection to a replica ends that dies while it streams; Ray has an error only for the first of them."""
 
 
 def translate(stage: str, error: Exception) -> Exception:
@@ -24,11 +28,16 @@ def translate(stage: str, error: Exception) -> Exception:
         return cause
     if isinstance(error, BackPressureError):
         return Overloaded(stage)
-    if isinstance(error, RayActorError | DeploymentUnavailableError):
+    if isinstance(error, RayActorError | DeploymentUnavailableError) or connection_broke(error):
         return StageUnavailable(stage, "no replica could answer")
     if isinstance(error, TimeoutError):
         return DeadlineExceeded(stage, "no answer in time")
     return StageFailed(stage)
+
+
+def connection_broke(error: Exception) -> bool:
+    """Whether it was the way to the replica that failed."""
+    return isinstance(error, AioRpcError) and error.code() in BROKEN
 
 
 async def reply(stage: str, timeout_s: float, call: Callable[[], Awaitable[T]]) -> T:

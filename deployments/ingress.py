@@ -15,6 +15,7 @@ from app.application import create_app
 from app.feedback import FileFeedback
 from app.review_file import FileReviews
 from app.services import Dependency, ModelCard, Services
+from deployments.admission_metrics import AdmissionMetrics
 from deployments.handles import (
     BlockingEmbed,
     RemoteEmbedder,
@@ -28,6 +29,7 @@ from deployments.screener import Screener
 from deployments.settings import ROOT, Settings, absolute
 from deployments.tracing import make_tracer
 from guardrails.mask import StreamMasker, mask
+from rag.admission import Admission
 from rag.embed import BUNDLED, TokenCounter
 from rag.followup import rewrite
 from rag.ingest import Ingestor
@@ -103,12 +105,14 @@ class Ingress:
         defaults = replace(
             settings.retrieve.defaults(first.id, first.prompt),
             followup=settings.followup.mode,
+            resume_wait_s=settings.resume_wait_s,
         )
         return Services(
             config=settings.http,
             models={m.id: ModelCard(m.id, m.prompt, m.context) for m in settings.models},
             defaults=defaults,
             policies=self.policies,
+            admission=Admission(settings.admission, told=AdmissionMetrics().note),
             stages=self.stages,
             embedder=embedder,
             embedding_model=settings.embed.model,

@@ -9,7 +9,8 @@ from ray.serve.llm import LLMConfig
 from ray.serve.llm.deployment import LLMServer
 
 from deployments.placement import stand_at
-from rag.errors import InvalidInput, PromptTooLong, StageFailed
+from rag.begun import Begun
+from rag.errors import InvalidInput, PromptTooLong, StageFailed, StageUnavailable
 from rag.types import Piece, Prompt, Usage
 
 
@@ -24,28 +25,49 @@ class LLM(LLMServer):  # type: ignore[misc]
         await super().__init__(llm_config, **options)
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece]:
-        """Stream the answer. Raises PromptTooLong and InvalidInput for what the engine refuses."""
-        async with aclosing(self.engine.chat(chat_request(prompt), None)) as lines:
-            async for line in lines:
-                for piece in pieces(line):
-                    yield piece
+        """Stream the answer. Raises PromptTooLong and InvalidInput for what the engine refuses.
+
+        Raises StageUnavailable when the engine is gone, so that another replica may go on.
+        """
+        begun = Begun(prompt.begun)
+        try:
+            async with aclosing(self.engine.chat(chat_request(prompt), None)) as lines:
+                async for line in lines:
+                    for piece in pieces(line, begun):
+                        yield piece
+        except StageFailed:
+            await self.still_there()
+            raise
+
+    async def still_there(self) -> None:
+        """Raise StageUnavailable when the engine has died under its replica."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            await self.engine.check_health()
+        except EngineDeadError as dead:
+            raise StageUnavailable("llm", "the engine died") from dead
 
 
 def chat_request(prompt: Prompt) -> Any:
     """OpenAI's request for `prompt`, as vLLM's own type. Raises InvalidInput for a JSON schema vLLM refuses."""
     from ray.serve.llm.openai_api_models import ChatCompletionRequest
 
+    messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
     fields: dict[str, Any] = {
         "model": prompt.model,
-        "messages": [{"role": m.role, "content": m.content} for m in prompt.messages],
+        "messages": messages,
         "max_completion_tokens": prompt.max_tokens,
         "temperature": prompt.temperature,
         "top_p": prompt.top_p,
         "stop": list(prompt.stop) or None,
         "seed": prompt.seed,
         "stream": True,
-        "stream_options": {"include_usage": True},
+        "stream_options": {"include_usage": True, "continuous_usage_stats": True},
     }
+    if prompt.begun:
+        messages.append({"role": "assistant", "content": prompt.begun})
+        fields |= {"continue_final_message": True, "add_generation_prompt": False, "return_prompt_text": True}
     if prompt.request_id:
         fields["request_id"] = prompt.request_id
     if prompt.schema is not None:
@@ -54,7 +76,7 @@ def chat_request(prompt: Prompt) -> Any:
     return ChatCompletionRequest(**fields)
 
 
-def pieces(line: Any) -> list[Piece]:
+def pieces(line: Any, begun: Begun) -> list[Piece]:
     """Read one item of the engine's stream: a server-sent event, or an error response."""
     if not isinstance(line, str):
         raise refusal(line.error.message)
@@ -64,11 +86,18 @@ def pieces(line: Any) -> list[Piece]:
     chunk = json.loads(payload)
     if "error" in chunk:
         raise StageFailed("llm", "the engine failed while generating")
-    found = [Piece(choice["delta"].get("content") or "", choice.get("finish_reason")) for choice in chunk["choices"]]
-    if usage := chunk.get("usage"):
+    if begun.text and (rendered := chunk.get("prompt_text")):
+        begun.check(rendered)
+    usage = Usage(chunk["usage"]["prompt_tokens"], chunk["usage"]["completion_tokens"]) if chunk.get("usage") else None
+    if not chunk["choices"]:
         queue_ms = (chunk.get("metrics") or {}).get("queue_time_ms")
-        found.append(Piece(usage=Usage(usage["prompt_tokens"], usage["completion_tokens"]), queue_ms=queue_ms))
-    return [p for p in found if p != Piece()]
+        return [Piece(usage=usage, queue_ms=queue_ms)]
+    (choice,) = chunk["choices"]
+    text, ending = choice["delta"].get("content") or "", choice.get("finish_reason")
+    if ending == "abort":
+        raise StageUnavailable("llm", "the engine gave the answer up")
+    text = begun.follow(text)
+    return [Piece(text, ending, usage)] if text or ending else []
 
 
 def refusal(message: str) -> InvalidInput:

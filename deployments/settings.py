@@ -18,6 +18,7 @@ from guardrails.own_engine import ENGINE
 from guardrails.policy import Policy, load_policy, merged
 from guardrails.policy_book import PolicyBook, faults
 from guardrails.user_config import RailsConfig
+from rag.admission import AdmissionConfig
 from rag.chunk import ChunkConfig
 from rag.embed import EmbedConfig
 from rag.followup import FollowupConfig
@@ -76,6 +77,7 @@ class Settings(BaseModel):
 
     models: tuple[ModelConfig, ...] = Field(min_length=1, description="The models; the first is the default.")
     http: HttpConfig = HttpConfig()
+    admission: AdmissionConfig = AdmissionConfig()
     embed: EmbedConfig = EmbedConfig()
     store: StoreConfig = StoreConfig()
     read: ReadConfig = ReadConfig()
@@ -93,6 +95,12 @@ class Settings(BaseModel):
         "onprem", min_length=1, description="The site that the Retriever and private models never leave."
     )
     stage_timeout_s: float = Field(30, gt=0, description="Longest time for one stage before the engine, in seconds.")
+    resume_wait_s: float = Field(
+        60,
+        ge=0,
+        description="Longest wait for another replica to go on with an answer whose engine was lost, in seconds; 0: it "
+        "is not continued.",
+    )
     feedback_path: Path = Field(Path("var/feedback.jsonl"), description="Where thumbs up and down are appended.")
     reviews_path: Path = Field(
         Path("var/reviews.jsonl"), description="Where flagged exchanges and decisions are appended."

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from rag.consider import Clock, Considered, consider
-from rag.errors import StageUnavailable
+from rag.generate import Generation
 from rag.release import Release, release
 from rag.screen import screen
 from rag.stages import Stages, Trace
@@ -46,7 +46,8 @@ class Text:
 class End:
     """The last event. `timings` are milliseconds by stage; `verdicts` tell every check that was made, by side.
 
-    `degraded` names the stages that the answer had to do without; `query` is what was searched for.
+    `degraded` names the stages that the answer had to do without; `query` is what was searched for. `resumed_at` is the
+    character of the generated text at which a second engine went on, None where the first one ended it.
     """
 
     finish_reason: FinishReason
@@ -58,6 +59,7 @@ class End:
     timings: dict[str, float]
     degraded: tuple[str, ...] = ()
     query: str = ""
+    resumed_at: int | None = None
 
 
 Event = Begin | Text | End
@@ -83,7 +85,8 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
     draft = replace(draft, messages=considered.messages)
     messages = stages.prompts.write(draft.messages, hits, settings, draft.max_tokens)
     prompt = replace(draft, messages=messages)
-    generation = trace.start(
+    generation = Generation(stages.llm, prompt, settings.resume_wait_s)
+    observed = trace.start(
         "generate",
         "generation",
         input=messages,
@@ -94,7 +97,7 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
     final = Release()
     try:
         question = draft.messages[-1].content
-        pieces = timed(generate(prompt, stages), clock)
+        pieces = timed(generation.pieces(), clock)
         async with aclosing(release(pieces, stages, hits, question, settings)) as stream:
             async for step in stream:
                 if isinstance(step, Release):
@@ -105,37 +108,28 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
                     yield Begin(tuple(hits), dict(clock.ms))
                 yield Text(step)
     except (GeneratorExit, asyncio.CancelledError):
-        generation.end(level="WARNING", status_message="cancelled")
+        observed.end(level="WARNING", status_message="cancelled", **resumption(generation))
         raise
     except Exception as error:
-        generation.end(level="ERROR", status_message=type(error).__name__)
+        observed.end(level="ERROR", status_message=type(error).__name__, **resumption(generation))
         raise
     if "ttft" not in clock.ms:
         clock.mark("ttft")
         yield Begin(tuple(hits), dict(clock.ms))
     usage = final.usage
-    generation.end(
+    observed.end(
         output=final.text,
         usage_details={"input": usage.prompt_tokens, "output": usage.completion_tokens},
         completion_start_time=clock.first_token,
         finish_reason=final.finish_reason,
+        **resumption(generation),
     )
-    yield conclude(final, considered, clock)
+    yield conclude(final, considered, clock, generation.resumed_at)
 
 
-async def generate(prompt: Prompt, stages: Stages) -> AsyncGenerator[Piece]:
-    """Stream from the engine; a replica that dies before its first piece is replaced once."""
-    for last_try in (False, True):
-        started = False
-        try:
-            async with aclosing(stages.llm.generate(prompt)) as pieces:
-                async for piece in pieces:
-                    started = True
-                    yield piece
-            return
-        except StageUnavailable:
-            if started or last_try:
-                raise
+def resumption(generation: Generation) -> dict[str, int]:
+    """What a trace says of a generation that a second engine went on with."""
+    return {} if generation.resumed_at is None else {"resumed_at": generation.resumed_at}
 
 
 async def timed(pieces: AsyncGenerator[Piece], clock: Clock) -> AsyncGenerator[Piece]:
@@ -152,7 +146,7 @@ async def timed(pieces: AsyncGenerator[Piece], clock: Clock) -> AsyncGenerator[P
     clock.mark("generate", begin)
 
 
-def conclude(final: Release, considered: Considered, clock: Clock) -> End:
+def conclude(final: Release, considered: Considered, clock: Clock, resumed_at: int | None = None) -> End:
     """The last event: citations are the markers of the text that left whose number exists."""
     clock.mark("total")
     hits = considered.hits
@@ -167,4 +161,5 @@ def conclude(final: Release, considered: Considered, clock: Clock) -> End:
         timings=dict(clock.ms),
         degraded=tuple(clock.degraded),
         query=considered.query,
+        resumed_at=resumed_at,
     )

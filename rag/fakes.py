@@ -1,6 +1,7 @@
 """Every role's fake, for unit tests: deterministic, in memory, no models."""
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
@@ -119,7 +120,7 @@ class FakeScreener:
 
 @dataclass
 class FakeLLM:
-    """Streams `reply` word by word; raises `errors` first, one a call, after `die_after` words."""
+    """Streams `reply` word by word, or the rest of one begun; raises `errors` first, one a call, after `die_after`."""
 
     reply: str = "Replicas scale on ongoing requests. [1]"
     errors: list[RaglanError] = field(default_factory=list)
@@ -129,13 +130,14 @@ class FakeLLM:
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece]:
         self.prompts.append(prompt)
-        parts = self.reply.split(" ")
+        words = re.findall(r" ?[^ ]+| ", self.reply.removeprefix(prompt.begun))
+        asked = 7 + len(prompt.begun.split(" ")) if prompt.begun else 7
         try:
-            for n, word in enumerate(parts):
+            for n, word in enumerate(words):
                 if self.errors and n == self.die_after:
                     raise self.errors.pop(0)
-                yield Piece(word if n == 0 else " " + word)
-            yield Piece(finish_reason="stop", usage=Usage(7, len(parts)), queue_ms=0.1)
+                yield Piece(word, usage=Usage(asked, n + 1))
+            yield Piece(finish_reason="stop", usage=Usage(asked, len(words)), queue_ms=0.1)
         finally:
             self.closed += 1
 
@@ -179,6 +181,7 @@ class FakeTrace:
 
     id: str = "0" * 32
     ended: list[tuple[str, Any]] = field(default_factory=list)
+    fields: dict[str, dict[str, Any]] = field(default_factory=dict)
     carrier: dict[str, str] = field(default_factory=dict)
 
     def start(self, name: str, kind: Kind, input: Any = None, **fields: Any) -> "FakeObservation":
@@ -197,6 +200,7 @@ class FakeObservation:
 
     def end(self, output: Any = None, **fields: Any) -> None:
         self.trace.ended.append((self.name, output))
+        self.trace.fields[self.name] = fields
 
 
 async def last_content(messages: Sequence[Message]) -> str:

@@ -135,7 +135,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the engine is asked: messages and sampling. `schema` is a JSON schema the answer must obey, as JSON text."""
+    """What the engine is asked: messages and sampling. `schema` is a JSON schema the answer must obey, as JSON text.
+
+    `begun` is how the answer begins: the engine goes on from there and does not repeat it.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -146,6 +149,7 @@ class Prompt:
     seed: int | None = None
     schema: str | None = None
     request_id: str = ""
+    begun: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A step of a generation: new text, and in the last ones why it ended, what it used and the engine's queue time."""
+    """A step of a generation: new text, the tokens used so far, and in the last ones why it ended and the engine's
+    queue time.
+    """
 
     text: str = ""
     finish_reason: FinishReason | None = None
@@ -173,6 +179,7 @@ class RequestSettings:
     `tenant` and `groups` are the authenticated key's: a passage with groups is found only by who has one of them.
     `policy` is the guardrails' policy as JSON of what differs from its defaults, `policy_digest` its name in traces.
     `schema` is the JSON schema that was asked for; `hold_json` keeps such an answer back until all of it is judged.
+    `resume_wait_s` bounds the wait for a second engine, in seconds.
     """
 
     model: str
@@ -196,3 +203,4 @@ class RequestSettings:
     rerank_weight: float = 0.5
     rerank_budget_ms: float = 0.0
     min_score: float = 0.0
+    resume_wait_s: float = 60.0

@@ -201,7 +201,7 @@ async def test_a_fault_before_the_first_text_has_its_own_status(
 
 @pytest.mark.parametrize(("fault", "status", "code"), FAULTS)
 async def test_a_fault_after_the_first_text_is_one_last_event(fault: Any, status: int, code: str) -> None:
-    llm = FakeLLM("One. Two. Three. Four.", errors=[fault], die_after=2)
+    llm = FakeLLM("One. Two. Three. Four. Five. Six.", errors=[fault, fault], die_after=2)
     async with browser(fake_services(roles={"llm": llm})) as client:
         response = await client.post(PATH, json=question(stream=True))
     assert response.status_code == 200
@@ -216,6 +216,37 @@ async def test_a_dead_replica_is_replaced_before_the_first_text() -> None:
     async with browser(fake_services(roles={"llm": llm})) as client:
         assert (await client.post(PATH, json=question())).status_code == 200
     assert len(llm.prompts) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_replica_that_dies_in_the_middle_is_told_and_leaves_no_gap(stream: bool) -> None:
+    llm = FakeLLM("One. Two. Three. Four.", errors=[StageUnavailable("llm")], die_after=2)
+    async with browser(fake_services(roles={"llm": llm})) as client:
+        response = await client.post(PATH, json=question(stream=stream))
+        undisturbed = (await client.post(PATH, json=question())).json()
+    if stream:
+        *chunks, done = sse(response.text)
+        assert done == "[DONE]"
+        assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks) == llm.reply
+        last = chunks[-1]
+    else:
+        last = response.json()
+        assert last["choices"][0]["message"]["content"] == llm.reply
+        assert last["usage"] == undisturbed["usage"]
+    assert last["raglan"]["resumed_at"] == len("One. Two.")
+    assert undisturbed["raglan"]["resumed_at"] is None
+
+
+async def test_a_cancelled_call_that_nobody_here_cancelled_ends_the_stream_with_an_error() -> None:
+    class Cancelled(FakeLLM):
+        async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece]:
+            yield Piece("One. Two")
+            raise asyncio.CancelledError
+
+    async with browser(fake_services(roles={"llm": Cancelled()})) as client:
+        response = await client.post(PATH, json=question(stream=True))
+    *_, last = sse(response.text)
+    assert last["error"]["code"] == "stage_failed"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -16,6 +16,7 @@ from app.review_queue import Entry, Fold, Listing, Review, Row
 from app.services import Dependency, HttpConfig, ModelCard, Services
 from guardrails.policy import Policy
 from guardrails.policy_book import PolicyBook
+from rag.admission import Admission, AdmissionConfig
 from rag.errors import UnsupportedMedia
 from rag.fakes import FakeEmbedder, FakeLibrary, FakeTrace, fake_stages
 from rag.types import Document, DocumentInfo, Passage, RequestSettings
@@ -122,6 +123,7 @@ def fake_services(config: HttpConfig | None = None, roles: Mapping[str, Any] | N
         models={MODEL: ModelCard(MODEL, "quote@1", 2048), "big": ModelCard("big", "passages@1", 8192)},
         defaults=RequestSettings(MODEL, "quote@1"),
         policies=PolicyBook(Policy(), [key.policy for key in (config or HttpConfig()).api_keys]),
+        admission=Admission(AdmissionConfig()),
         stages=lambda trace: stages,
         embedder=stages.embedder,
         embedding_model="fake-embedder",

@@ -86,9 +86,9 @@ def test_the_checkpoint_is_small_and_complete() -> None:
 
 
 def vllm_answers(tensor_parallel: int, chats: list[list[dict[str, str]]]) -> dict[str, Any]:
-    """Return {"answers", "refusal"} from a fresh vLLM process, which takes its workers with it when it ends."""
+    """Return what ask_vllm.py prints, from a fresh vLLM process, which takes its workers with it when it ends."""
     environment = ["VLLM_CPU_OMP_THREADS_BIND=0|1"] if tensor_parallel == 2 else []
-    command = [sys.executable, str(HERE / "ask_vllm.py"), str(MODEL), str(tensor_parallel)]
+    command = [sys.executable, "-m", "tests.models.ask_vllm", str(MODEL), str(tensor_parallel)]
     done = subprocess.run(
         ["sh", str(ROOT / "tests" / "isolate.sh"), "env", *environment, *command],
         input=json.dumps(chats),
@@ -104,11 +104,20 @@ def vllm_answers(tensor_parallel: int, chats: list[list[dict[str, str]]]) -> dic
 
 @pytest.mark.vllm
 @pytest.mark.parametrize("tensor_parallel", [1, 2])
-def test_vllm_answers_as_transformers_does(quoter: Quoter, tensor_parallel: int) -> None:
+def test_vllm_answers_as_transformers_does_and_the_same_when_another_engine_goes_on(
+    quoter: Quoter, tensor_parallel: int
+) -> None:
     chats = [chat(case) for case in CASES[::4]]
     result = vllm_answers(tensor_parallel, chats)
     assert result["answers"] == [quoter.answer(messages) for messages in chats]
     assert "2048" in result["refusal"]  # a prompt longer than the context is refused, and the limit named
+    cuts = [
+        (answer, resumed)
+        for answer, answers in zip(result["answers"], result["resumed"], strict=True)
+        for resumed in answers
+    ]
+    assert len(cuts) > 10 * len(chats)
+    assert [resumed for answer, resumed in cuts if resumed != answer] == []
 
 
 def test_nothing_found_is_what_no_evidence_gets(quoter: Quoter) -> None:

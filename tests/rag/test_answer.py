@@ -153,11 +153,21 @@ async def test_a_second_death_is_told() -> None:
     assert len(llm.prompts) == 2
 
 
-async def test_a_death_after_the_first_piece_is_not_retried() -> None:
+async def test_a_death_in_the_middle_leaves_no_mark_in_the_text_but_in_the_end_and_the_trace() -> None:
+    trace = FakeTrace()
     llm = FakeLLM(errors=[StageUnavailable("llm")], die_after=2)
+    end = ended(await ask(fake_stages(retriever=await library(), llm=llm), trace=trace))
+    assert (end.text, end.usage, end.resumed_at) == (llm.reply, Usage(7, 6), len("Replicas scale"))
+    assert len(end.citations) == 1
+    assert trace.fields["generate"]["resumed_at"] == end.resumed_at
+
+
+async def test_an_answer_that_no_second_engine_ended_tells_the_trace_where_it_was_lost() -> None:
+    trace = FakeTrace()
+    llm = FakeLLM(errors=[StageUnavailable("llm"), StageUnavailable("llm")], die_after=2)
     with pytest.raises(StageUnavailable):
-        await ask(fake_stages(llm=llm), SETTINGS)
-    assert len(llm.prompts) == 1
+        await ask(fake_stages(llm=llm), trace=trace)
+    assert trace.fields["generate"]["resumed_at"] == len("Replicas scale")
 
 
 async def test_closing_the_answer_closes_the_engines_stream() -> None:

@@ -111,6 +111,8 @@ def configure(folder: Path, receiver: OtlpReceiver) -> Path:
     args["feedback_path"] = str(folder / "feedback.jsonl")
     args["reviews_path"] = str(folder / "reviews.jsonl")
     args["tracing"] = receiver.config
+    args["http"]["request_timeout_s"] = 170
+    args["resume_wait_s"] = 150
     engine = next(d for d in application["deployments"] if d["name"] == "LLM:quote")
     application["deployments"].append({**engine, "name": "LLM:quote-tp2", **TIGHT})
     path = folder / "serve.yaml"

@@ -5,6 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import openai
@@ -75,23 +76,63 @@ def test_a_retriever_that_dies_comes_back_with_its_documents(raglan: Running) ->
     assert answer.choices[0].message.annotations
 
 
-def test_an_engine_that_dies_mid_stream_ends_it_with_one_error(raglan: Running) -> None:
+TRADES = (
+    "The harbour employs, e.g. lamplighters, ropemakers, boatbuilders, watchmakers, bellringers, netmenders, ferrymen, "
+    "sailmakers, stonemasons, glassblowers, bookbinders, cartographers, blacksmiths, wheelwrights, shipwrights, "
+    "locksmiths, goldsmiths, silversmiths, cabinetmakers, instrumentmakers, candlemakers, saddlemakers, basketweavers, "
+    "housepainters, woodcarvers, stockbrokers, shopkeepers, warehousekeepers, bookkeepers, gamekeepers, "
+    "lighthousekeepers, bridgekeepers, gatekeepers, timekeepers, beekeepers, innkeepers and storytellers."
+)
+"""One sentence, long to quote. The release cuts it at its abbreviation, so that its beginning leaves early."""
+
+
+def test_an_engine_that_dies_in_prose_is_replaced_and_in_json_ends_it_with_one_error(raglan: Running) -> None:
+    """There is one replica: the answer goes on when Serve has started it again."""
+    document = {"id": "harbour", "title": "Harbour", "text": TRADES}
+    assert raglan.http.post("/v1/documents", json={"documents": [document]}).status_code == 201
+    asked = {**ask("Whom does the harbour employ?"), "model": "quote-tp2"}
+    whole = raglan.http.post("/v1/chat/completions", json=asked).json()
+    text = whole["choices"][0]["message"]["content"]
+    assert len(text) > 400, whole
     (replica,) = raglan.replicas("LLM:quote-tp2")
     family = [replica, *replica.children(recursive=True)]
-    with raglan.http.stream("POST", "/v1/chat/completions", json=long("quote-tp2")) as response:
-        assert response.status_code == 200
-        lines = response.iter_lines()
-        next(line for line in lines if '"content"' in line)
-        replica.kill()
-        rest = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
-    error = json.loads(next(line for line in reversed(rest) if line != "[DONE]"))["error"]
-    assert error["code"] in {"stage_unavailable", "stage_failed"}
-    assert "/" not in error["message"]
+    with ThreadPoolExecutor(1) as other:
+        json_answer = other.submit(raglan.http.post, "/v1/chat/completions", json=long("quote-tp2"), timeout=200)
+        eventually(lambda: raglan.metric("ray_vllm_num_requests_running") >= 1, 30)
+        body = {**asked, "stream": True, "stream_options": {"include_usage": True}}
+        with raglan.http.stream("POST", "/v1/chat/completions", json=body, timeout=200) as response:
+            lines = (line.removeprefix("data: ") for line in response.iter_lines() if line)
+            begun = []
+            for line in lines:
+                begun.append(line)
+                if json.loads(line)["choices"][0]["delta"].get("content"):
+                    break
+            replica.kill()
+            *events, done = [*begun, *lines]
+        failed = json_answer.result()
+    *chunks, last = (json.loads(event) for event in events)
+    assert done == "[DONE]"
+    assert "".join(c["choices"][0]["delta"].get("content", "") for c in chunks) == text
+    assert 0 < chunks[-1]["raglan"]["resumed_at"] < len(text)
+    assert last["usage"] == whole["usage"]
+    assert_one_error(failed)
     _, alive = psutil.wait_procs(family, 30)
     assert alive == []
     eventually(lambda: raglan.http.get("/readyz").status_code == 200, 200)
-    body = {**ask(QUESTION), "model": "quote-tp2"}
-    assert raglan.openai.chat.completions.create(**body).choices[0].message.content  # type: ignore[call-overload]
+    assert raglan.http.delete("/v1/documents/harbour").status_code == 200
+
+
+def assert_one_error(response: httpx.Response) -> None:
+    """With its own status when nothing had left yet, else as the only error of the stream and its last event."""
+    if response.status_code == 200:
+        *before, last = [line.removeprefix("data: ") for line in response.text.splitlines() if line]
+        assert all("error" not in json.loads(event) for event in before)
+    else:
+        assert response.status_code == 503
+        last = response.text
+    error = json.loads(last)["error"]
+    assert error["code"] == "stage_unavailable"
+    assert "/" not in error["message"]
 
 
 def test_an_unknown_model_is_a_404_for_the_official_client(raglan: Running) -> None:

@@ -1,0 +1,98 @@
+"""A simulated M/M/c queue behind an Admission: Poisson arrivals, c servers, first come first served."""
+
+import heapq
+import itertools
+import math
+import random
+from collections import deque
+from dataclasses import dataclass, field
+
+from rag.admission import Admission, AdmissionConfig, Place
+from rag.errors import Overloaded
+
+
+@dataclass
+class Request:
+    """One caller. `tries` counts how often it has asked."""
+
+    asked: float
+    tries: int = 0
+    place: Place | None = None
+
+
+@dataclass
+class Outcome:
+    """What became of the requests; times are seconds."""
+
+    ttft: list[float] = field(default_factory=list)
+    retry_after: list[int] = field(default_factory=list)
+    second_tries: int = 0
+    refused_again: int = 0
+
+    def quantile(self, share: float) -> float:
+        ordered = sorted(self.ttft)
+        return ordered[math.ceil(share * len(ordered)) - 1]
+
+
+class Queue:
+    """`servers` that take a second each on average, a tenth of it to the first text."""
+
+    def __init__(self, servers: int, config: AdmissionConfig, seed: int = 0) -> None:
+        self.now = 0.0
+        self.servers = self.free = servers
+        self.admission = Admission(config, lambda: self.now)
+        self.dice = random.Random(seed)
+        self.order = itertools.count()
+        self.events: list[tuple[float, int, str, Request]] = []
+        self.waiting: deque[Request] = deque()
+        self.found = Outcome()
+        self.patience: float | None = None
+
+    def at(self, when: float, what: str, who: Request) -> None:
+        heapq.heappush(self.events, (when, next(self.order), what, who))
+
+    def run(self, load: float, seconds: float) -> Outcome:
+        """Requests at `load` times what the servers can take, for so long; the refused do not come back."""
+        when = 0.0
+        while when < seconds:
+            self.at(when, "ask", Request(when))
+            when += self.dice.expovariate(load * self.servers)
+        while self.events:
+            self.now, _, what, who = heapq.heappop(self.events)
+            getattr(self, what)(who)
+            while self.free and self.waiting:
+                self.serve(self.waiting.popleft())
+        return self.found
+
+    def returning(self, load: float, seconds: float, after_s: float = 0.0) -> Outcome:
+        """The same, but the refused come back once: when they were told to, or `after_s` later."""
+        self.patience = after_s
+        return self.run(load, seconds)
+
+    def ask(self, who: Request) -> None:
+        who.tries += 1
+        self.found.second_tries += who.tries == 2
+        try:
+            who.place = self.admission.enter("m")
+            self.waiting.append(who)
+        except Overloaded as refused:
+            self.found.retry_after.append(refused.retry_after_s)
+            self.found.refused_again += who.tries == 2
+            if self.patience is not None and who.tries == 1:
+                self.at(self.now + (self.patience or refused.retry_after_s), "ask", who)
+
+    def serve(self, who: Request) -> None:
+        self.free -= 1
+        first = self.dice.uniform(0.05, 0.15)
+        self.at(self.now + first, "text", who)
+        self.at(self.now + first + self.dice.expovariate(1 / 0.9), "end", who)
+
+    def text(self, who: Request) -> None:
+        assert who.place
+        who.place.answered()
+        self.found.ttft.append(self.now - who.asked)
+
+    def end(self, who: Request) -> None:
+        assert who.place
+        who.place.leave()
+        self.free += 1
