@@ -48,4 +48,5 @@ def _mechanism(name: str, pool: AnyPool, config: HybridConfig, cluster_name: str
         return JoinedHosts(pool, around)
     if isinstance(pool, LocalPool):
         return Hosts(name, pool, ProcessStarter(config.state_dir.expanduser() / name), around)
-    return Hosts(name, pool, SshStarter(pool.ssh, pool.stop_command), around)
+    head_file = None if around.autoscaling_file else config.state_dir.expanduser() / f"{cluster_name}-{name}-head.json"
+    return Hosts(name, pool, SshStarter(pool.ssh, pool.stop_command), around, head_file)

@@ -5,11 +5,13 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cluster.hybrid.config import HostPool
 from cluster.hybrid.pool import TAG_KIND, TAG_TYPE, Listener, Node, Order, Outcome, Tags
 from cluster.hybrid.starter import Starter, StartFailed
 from cluster.hybrid.surroundings import Surroundings
+from cluster.hybrid.whole_file import write_whole
 
 PARALLEL = 16
 
@@ -25,7 +27,10 @@ class _Held:
 class Hosts:
     """The mechanism of a pool of hosts. A node's id is `host@incarnation`, so that none is ever used twice."""
 
-    def __init__(self, name: str, config: HostPool, starter: Starter, around: Surroundings):
+    def __init__(
+        self, name: str, config: HostPool, starter: Starter, around: Surroundings, head_file: Path | None = None
+    ):
+        """`head_file` keeps the head that `ray up` was given here, for the next `ray up` from the same machine."""
         self._name, self._config, self._starter = name, config, starter
         self._view, self._clock, self._address = around.view, around.clock, around.gcs_address
         self._listener: Listener | None = None
@@ -33,6 +38,12 @@ class Hosts:
         self._held: dict[str, _Held] = {}
         self._ended: set[str] = set()
         self._incarnation = 0
+        self._head_file = head_file
+        if head_file and head_file.exists():
+            kept = json.loads(head_file.read_text())
+            self._held[kept["id"]] = _Held(
+                Node(kept["node_type"], kept["tags"], host=kept["host"]), self._clock(), True
+            )
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix=f"hosts-{name}")
 
     def listen(self, listener: Listener) -> None:
@@ -41,7 +52,9 @@ class Hosts:
     def launch(self, order: Order) -> Outcome:
         """Start Ray on the order's hosts at the same time; the head is only given its host, `ray up` starts it."""
         if order.tags.get(TAG_KIND) == "head":
-            return Outcome(dict(self._hold(host, order) for host in order.hosts))
+            held = dict(self._hold(host, order) for host in order.hosts)
+            self._keep_head()
+            return Outcome(held)
         results = list(self._threads.map(lambda host: self._start(host, order), order.hosts))
         started = {node_id: node for node_id, node, _ in results if node}
         failed = [(host, why) for host, (_, node, why) in zip(order.hosts, results, strict=True) if not node]
@@ -83,11 +96,13 @@ class Hosts:
             with self._lock:
                 self._held.pop(node_id, None)
                 self._ended.add(node_id)
+            self._keep_head()
 
     def tag(self, node_id: str, tags: Tags) -> None:
         with self._lock:
             if held := self._held.get(node_id):
                 held.node = replace(held.node, tags={**held.node.tags, **tags})
+        self._keep_head()
 
     def _start(self, host: str, order: Order) -> tuple[str, Node | None, str]:
         node_id, node = self._hold(host, order, starting=True)
@@ -126,6 +141,17 @@ class Hosts:
     def _mine(self, key: str) -> bool:
         pool, _, node_id = key.partition("/")
         return pool == self._name and node_id.split("@")[0] in self._config.hosts
+
+    def _keep_head(self) -> None:
+        if self._head_file is None:
+            return
+        with self._lock:
+            heads = [(i, held.node) for i, held in self._held.items() if held.node.tags.get(TAG_KIND) == "head"]
+        for node_id, node in heads:
+            kept = {"id": node_id, "node_type": node.node_type, "tags": node.tags, "host": node.host}
+            write_whole(self._head_file, json.dumps(kept))
+        if not heads:
+            self._head_file.unlink(missing_ok=True)
 
     def _is_late(self, held: _Held, now: float) -> bool:
         worker = held.node.tags.get(TAG_KIND) != "head"

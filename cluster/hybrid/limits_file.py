@@ -4,9 +4,6 @@ This keeps a full or broken pool from holding up the others: Ray's scheduler wou
 but it does not ask a pool whose `max_workers` is reached.
 """
 
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 import yaml
 
 from cluster.hybrid.policy import Limit
+from cluster.hybrid.whole_file import write_whole
 
 
 class LimitsFile:
@@ -41,14 +39,3 @@ class LimitsFile:
         stale = any(node_type.get(key) != value for key, value in wanted.items())
         node_type.update(wanted)
         return stale
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file in one step: a reader sees the old text or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    if path.exists():
-        shutil.copymode(path, name)
-    os.replace(name, path)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +16,9 @@ from cluster.hybrid.config import Ssh
 Run = Callable[[Sequence[str], float], tuple[int, str]]
 """Runs a command for at most so many seconds; returns its exit status and what it printed."""
 
-ENDING_S = 5.0
+ENDING_S, GRACE_S = 5.0, 0.1
+ORPHAN = 'setsid "$@" >>"$0" 2>&1 & echo $!'
+"""Starts a command that is nobody's child, so that it outlives a restart, and prints its number."""
 
 
 class StartFailed(Exception):
@@ -86,18 +87,14 @@ class ProcessStarter:
         self._folder.mkdir(parents=True, exist_ok=True)
         settings = [f"{name}={value}" for name, value in environment.items()]
         path = f'export PATH="{Path(sys.executable).parent}:$PATH"; exec {command}'
-        with (self._folder / f"{host}.log").open("ab") as log:
-            process = subprocess.Popen(
-                ["env", *settings, "bash", "-c", path],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._file(instance).write_text(json.dumps({"pid": process.pid}))
-        time.sleep(0.1)
-        if status := process.poll():
-            raise StartFailed(f"the command ended with status {status}; see {self._folder / host}.log")
+        log = self._folder / f"{host}.log"
+        command_line = ["sh", "-c", ORPHAN, str(log), "env", *settings, "bash", "-c", path]
+        done = subprocess.run(command_line, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        pid = int(done.stdout)
+        self._file(instance).write_text(json.dumps({"pid": pid}))
+        time.sleep(GRACE_S)
+        if not self._ours(pid, instance):
+            raise StartFailed(f"the command ended at once; see {log}")
 
     def stop(self, host: str, instance: str) -> None:
         file = self._file(instance)
@@ -118,8 +115,6 @@ class ProcessStarter:
 
     def _ours(self, pid: int, instance: str) -> bool:
         """Whether the process is still the one that was started, and no later one with its number."""
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
         try:
             return f"RAY_CLOUD_INSTANCE_ID={instance}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
         except OSError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.hybrid.fleet import Fleet
-from cluster.hybrid.limits_file import write_whole
+from cluster.hybrid.whole_file import write_whole
 
 FILE = "status.json"
 FRESH_S = 10.0
