@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-pii bench-groundedness redteam demo-model lock config-reference
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-pii bench-groundedness redteam demo-model lock config-reference cluster-status cluster-dry-run bench-fleet
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -123,6 +123,17 @@ bench-groundedness: $(READY) ## How well unsupported answers are told: DATA=<fol
 bench-guard: $(READY) ## What the guard catches and refuses: DATA=<folder of .jsonl files>, OUT=figures.json
 	@test -n "$(DATA)" || { echo "Say what to measure: make bench-guard DATA=<folder of .jsonl files>"; exit 2; }
 	@$(RUN) -m benchmarks.guard --data "$(DATA)" $(if $(OUT),--out "$(OUT)")
+
+STATUS ?= ~/.raglan/hybrid/status.json
+cluster-status: $(READY) ## What each pool of the hybrid cluster holds and what is set aside: STATUS=status.json
+	@$(RUN) -m cluster.hybrid status --file $(STATUS)
+
+CLUSTER ?= cluster/hybrid.yaml
+cluster-dry-run: $(READY) ## What a demand would launch: CLUSTER=hybrid.yaml, DEMAND="6xGPU=1,CPU=2@site=cloud", ARGS=...
+	@$(RUN) -m cluster.hybrid dry-run $(CLUSTER) $(if $(DEMAND),--demand $(DEMAND)) $(ARGS)
+
+bench-fleet: $(READY) ## Simulate 1,000 GPUs over three sites: hybrid, all-cloud, all-on-prem; ARGS="--seed 7 --out var/bench"
+	@$(RUN) -m benchmarks.fleet $(ARGS)
 
 config-reference: $(READY) ## Write docs/configuration.md from the settings
 	@mkdir -p var; $(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md

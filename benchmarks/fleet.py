@@ -65,7 +65,7 @@ def weekly_load(seed: int, days: int) -> NDArray[np.float64]:
     load = wave * weekend * (1 + noise)
     for begin in random.integers(0, len(times), 3 * days):
         load[begin : begin + int(random.integers(20, 60))] *= random.uniform(1.1, 1.35)
-    return np.maximum(load, 0.05) * PEAK_NODES * RATE * TARGET
+    return np.asarray(np.maximum(load, 0.05) * PEAK_NODES * RATE * TARGET, dtype=np.float64)
 
 
 def row(fleet: str, record: Record, asked: float, seconds: float) -> Row:

@@ -94,8 +94,14 @@ def _type_problems(config: HybridConfig, raw: Mapping[str, Any]) -> Iterator[tup
             yield (*place, "node_config", "pool"), f"unknown pool {named}, or not the pool that has this node type"
         elif kind != head and config.pool_of(kind) is None:
             yield place, "no pool has this node type"
-        if kind != head and settings.get("min_workers"):
+        if kind != head and settings.get("min_workers", 0) > _least(config, kind):
             yield (*place, "min_workers"), "set min_nodes of the node type in its pool instead"
+
+
+def _least(config: HybridConfig, kind: str) -> int:
+    """What the provider itself may have written as the least number of a node type."""
+    pool = config.pool_of(kind)
+    return config.pools[pool].node_types[kind].min_nodes if pool else 0
 
 
 def _workload_problems(config: HybridConfig, shapes: Mapping[str, NodeType]) -> Iterator[tuple[Place, str]]:

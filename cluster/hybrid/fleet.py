@@ -88,9 +88,10 @@ class Fleet:
             self.lanes[name].terminate(key).add_done_callback(lambda done: self._ended(node_id, done))
 
     def tag(self, node_id: str, tags: Tags) -> None:
-        """Set tags of a node."""
+        """Set tags of a node; the tags of a head that is in no pool are not kept."""
         name, _, key = node_id.partition("/")
-        self.lanes[name].pool.tag(key, tags)
+        if name in self.lanes:
+            self.lanes[name].pool.tag(key, tags)
 
     def held(self) -> dict[str, int]:
         """Nodes of each node type that exist, are being started or are ending."""

@@ -19,6 +19,8 @@ from cluster.hybrid.fleet import Fleet
 from cluster.hybrid.pool import LaunchRefused, Node, Order
 from cluster.hybrid.surroundings import surroundings
 
+HEAD_ELSEWHERE = "head-elsewhere"
+
 
 class HybridNodeProvider(NodeProvider):  # type: ignore[misc]
     """Node ids are `pool/id`. Thread-safe: the fleet is, and the last listing is replaced as a whole."""
@@ -115,18 +117,22 @@ class HybridNodeProvider(NodeProvider):  # type: ignore[misc]
 
 
 def _bootstrap_cloud(config: dict[str, Any], name: str, pool: CloudPool) -> None:
+    """Complete a pool's node types. Clouds give the head more rights: no worker stands in for one that is elsewhere."""
     kinds = {kind: config["available_node_types"][kind] for kind in pool.node_types}
+    head = config["head_node_type"] if config["head_node_type"] in kinds else HEAD_ELSEWHERE
+    kinds.setdefault(head, copy.deepcopy(next(iter(kinds.values()))))
     part = {
         **config,
         "cluster_name": child_cluster_name(config["cluster_name"], name),
         "provider": dict(pool.provider),
         "auth": {**config.get("auth", {}), **pool.auth},
         "available_node_types": copy.deepcopy(kinds),
-        "head_node_type": next(iter(kinds)),
+        "head_node_type": head,
     }
     for kind in part["available_node_types"].values():
         kind["node_config"].pop("pool", None)
     done = _get_node_provider_cls(part["provider"]).bootstrap_config(part)
+    done["available_node_types"].pop(HEAD_ELSEWHERE, None)
     config["available_node_types"].update(done["available_node_types"])
     section = config["provider"]["pools"][name]
     section.update(provider=done["provider"], auth=done["auth"])

@@ -61,7 +61,9 @@ class Child(NodeProvider):  # type: ignore[misc]
     @staticmethod
     def bootstrap_config(cluster_config: dict[str, Any]) -> dict[str, Any]:
         assert "pool" not in cluster_config["available_node_types"]["cloud-gpu"]["node_config"]
-        cluster_config["available_node_types"]["cloud-gpu"]["node_config"]["Subnet"] = cluster_config["cluster_name"]
+        kinds = cluster_config["available_node_types"]
+        kinds["cloud-gpu"]["node_config"]["Subnet"] = cluster_config["cluster_name"]
+        kinds[cluster_config["head_node_type"]]["node_config"]["Role"] = "starts machines"
         cluster_config["provider"]["project"] = "p1"
         return cluster_config
 
@@ -174,6 +176,7 @@ def test_bootstrap_completes_each_cloud_under_its_own_name_and_refuses_a_bad_fil
     config = cluster_file(section(), onprem_gpu={}, cloud_gpu={"node_config": {"pool": "cloud"}})
     done = HybridNodeProvider.bootstrap_config(config)
     assert done["available_node_types"]["cloud-gpu"]["node_config"] == {"Subnet": "test-cloud"}
+    assert set(done["available_node_types"]) == {"head", "onprem-gpu", "cloud-gpu"}
     assert done["provider"]["pools"]["cloud"]["provider"]["project"] == "p1"
     assert "project" not in config["provider"]["pools"]["cloud"]["provider"]
     del config["available_node_types"]["cloud-gpu"]

@@ -85,6 +85,13 @@ def test_limits_belong_to_the_pools() -> None:
     assert "max_workers: the limit of the whole cluster is missing" in told
 
 
+def test_a_file_that_the_provider_has_written_is_still_good() -> None:
+    config = whole()
+    config["provider"]["pools"]["cloud"]["node_types"]["cloud-gpu"]["min_nodes"] = 2
+    config["available_node_types"]["cloud-gpu"] |= {"min_workers": 2, "max_workers": 5, "priority": 1}
+    assert check(config).provider.pools["cloud"].node_types["cloud-gpu"].min_nodes == 2
+
+
 def test_a_file_names_the_line(tmp_path: Path) -> None:
     config = whole(workloads=[{"name": "fine", "resources": {}}, {"name": "big", "resources": {"GPU": 8}}])
     config["provider"]["pools"]["onprem"]["ssh"] = {"port": 70000}
