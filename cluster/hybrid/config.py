@@ -141,6 +141,12 @@ class HybridConfig(Closed):
     disable_launch_config_check: bool = Field(True, description="Ray's own: a changed node type replaces no node.")
     use_internal_ips: bool = Field(False, description="Ray's own: reach nodes by their internal addresses.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_rays_own_notes(cls, data: Any) -> Any:
+        """`ray up` notes things of its own in the section, under names with a leading underscore."""
+        return {k: v for k, v in data.items() if not str(k).startswith("_")} if isinstance(data, dict) else data
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _no_overlap("host", [(n, p.hosts) for n, p in self.pools.items() if isinstance(p, OnPremPool)])

@@ -1,6 +1,7 @@
 """The real autoscaler v2 over a pretended cluster, tick by tick, without a Ray process."""
 
 import time
+from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from cluster.hybrid.provider import HybridNodeProvider
 from cluster.hybrid.surroundings import Surroundings
 from tests.cluster.hybrid.fakes import Clock, FakeCloud, FakeCluster, FakeStarter
 
-SETTLE_S = 0.06
+SETTLE_S = 0.04
 EMPTY = ("cluster_synced_files", "initialization_commands", "setup_commands", "head_setup_commands")
 EMPTY += ("worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands")
 """What Ray has no default for in a file with an external provider."""
@@ -80,8 +81,17 @@ class World:
         """Let the autoscaler work so often; the node types of the live workers afterwards."""
         for _ in range(number):
             assert self.autoscaler.update_autoscaling_state() is not None, "the autoscaler's tick failed"
-            time.sleep(SETTLE_S)
+            self._settle()
         return self.cluster.types()
+
+    def _settle(self) -> None:
+        """Until the launches and the ends of this tick are done."""
+        adapter = self.autoscaler._cloud_instance_provider
+        adapter._main_executor.submit(int).result()
+        wait([adapter._node_launcher_executors.submit(int) for _ in range(2)])
+        time.sleep(SETTLE_S)
+        while any(lane.starting() for lane in self.fleet.lanes.values()):
+            time.sleep(SETTLE_S)
 
     def limits(self) -> dict[str, int]:
         kinds = yaml.safe_load(self.file.read_text())["available_node_types"]

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 import yaml
 
@@ -53,7 +54,7 @@ def configuration(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def head(folder: Path, port: int) -> Iterator[None]:
+def head(folder: Path, port: int) -> Iterator[psutil.Process]:
     """A head with its autoscaler; in the end it and every node it started are ended by their pids."""
     file = folder / "hybrid.yaml"
     file.write_text(yaml.safe_dump(configuration(folder)))
@@ -64,7 +65,7 @@ def head(folder: Path, port: int) -> Iterator[None]:
     with (folder / "head.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ), start_new_session=True)
     try:
-        yield
+        yield psutil.Process(process.pid)
     finally:
         for pool in ("local", "cloud"):
             starter = ProcessStarter(folder / "state" / pool)
@@ -75,6 +76,25 @@ def head(folder: Path, port: int) -> Iterator[None]:
             process.wait(15)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def another_monitor(top: psutil.Process, folder: Path) -> Iterator[None]:
+    """End the autoscaler's monitor and start it anew, as a supervisor would: Ray itself does not."""
+    (old,) = (p for p in top.children(recursive=True) if any("v2/monitor.py" in part for part in p.cmdline()))
+    command, variables = old.cmdline(), old.environ()
+    old.terminate()
+    while old.is_running() and old.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.05)
+    begin = time.time()
+    log = (folder / "monitor.log").open("wb")
+    with log, subprocess.Popen(command, stdout=log, stderr=log, env=variables) as new:
+        try:
+            while status(folder)["time"] < begin + 1:
+                time.sleep(0.1)
+            yield
+        finally:
+            new.kill()
 
 
 def connect(address: str) -> None:
@@ -97,39 +117,58 @@ class Holder:
         return os.environ["RAY_NODE_TYPE_NAME"]
 
 
+def status(folder: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((folder / "state" / "status.json").read_text())
+    return told
+
+
 def workers(folder: Path) -> dict[str, int]:
     """The pools' nodes, as the status file tells them."""
-    pools = json.loads((folder / "state" / "status.json").read_text())["pools"]
-    return {kind: number for pool in pools.values() for kind, number in pool["nodes"].items()}
+    return {kind: number for pool in status(folder)["pools"].values() for kind, number in pool["nodes"].items()}
 
 
-def play(folder: Path) -> dict[str, Any]:
-    """Three actors come, one by one; then all of them leave."""
+def play(folder: Path, top: psutil.Process) -> dict[str, Any]:
+    """Three actors come, one by one; the autoscaler is restarted; then all actors leave."""
     actors, placed = [], []
     for _ in range(3):
         begin = time.monotonic()
         actors.append(Holder.remote())
         where = ray.get(actors[-1].where.remote(), timeout=PATIENCE_S)
         placed.append((where, round(time.monotonic() - begin, 1)))
-    peak = json.loads((folder / "state" / "status.json").read_text())
-    for actor in actors:
-        ray.kill(actor)
-    actors.clear()
-    begin, gone = time.monotonic(), {}
+    peak = status(folder)
+    with another_monitor(top, folder):
+        adopted = workers(folder)
+        for actor in actors:
+            ray.get(actor.where.remote(), timeout=PATIENCE_S)
+            ray.kill(actor)
+        actors.clear()
+        gone = leave(folder)
+    return {"placed": placed, "adopted": adopted, "gone": gone, "peak": peak, "left": processes(folder)}
+
+
+def processes(folder: Path) -> list[str]:
+    """The nodes that local pools have started and not ended."""
+    return [file.stem for file in folder.glob("state/*/*.json")]
+
+
+def leave(folder: Path) -> dict[str, float]:
+    """How many seconds each node type took to be gone."""
+    gone: dict[str, float] = {}
+    begin = time.monotonic()
     while len(gone) < len(IDLE_S) and time.monotonic() - begin < PATIENCE_S:
         here = workers(folder)
         for kind in IDLE_S:
             if not here[kind] and kind not in gone:
                 gone[kind] = round(time.monotonic() - begin, 1)
         time.sleep(0.2)
-    return {"placed": placed, "gone": gone, "peak": peak}
+    return gone
 
 
 def main(folder: Path) -> int:
     try:
-        with head(folder, 6399):
+        with head(folder, 6399) as top:
             connect("127.0.0.1:6399")
-            print(json.dumps(play(folder)))
+            print(json.dumps(play(folder, top)))
             ray.shutdown()
     except BaseException:
         logs = [*folder.glob("*.log"), *folder.glob("state/*/*.log"), *folder.glob("ray/session_2*/logs/monitor.*")]

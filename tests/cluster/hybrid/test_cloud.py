@@ -1,9 +1,11 @@
 """Cloud pools over a child provider of Ray's kind, and the provider that Ray itself sees."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ray.autoscaler import tags as ray_tags
+from ray.autoscaler._private import commands
 from ray.autoscaler.node_launch_exception import NodeLaunchException
 from ray.autoscaler.node_provider import NodeProvider
 
@@ -170,6 +172,15 @@ def test_nothing_is_installed_on_hosts_that_the_pool_started() -> None:
     assert runner.run("uptime", timeout=5) == ""
     assert runner.run_init(as_head=False, file_mounts={}, sync_run_yet=True)
     assert provider().internal_ip("onprem/127.0.0.1@1") == "127.0.0.1"
+
+
+def test_ray_up_prepares_a_file_that_the_provider_accepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    config = cluster_file(section(), onprem_gpu={}, cloud_gpu={})
+    prepared = [commands._bootstrap_config(config) for _ in range(2)]
+    assert "_config_cache_path" in prepared[1]["provider"]
+    for one in prepared:
+        assert HybridNodeProvider(one["provider"], "test").non_terminated_nodes({}) == []
 
 
 def test_bootstrap_completes_each_cloud_under_its_own_name_and_refuses_a_bad_file() -> None:

@@ -64,6 +64,12 @@ def test_a_host_that_refuses_is_set_aside_and_reported(played: dict[str, Any]) -
 
 
 @pytest.mark.ray
+def test_a_restarted_autoscaler_adopts_what_runs_and_ends_it_later(played: dict[str, Any]) -> None:
+    assert played["adopted"] == {"rack-gpu": 0, "local-gpu": 1, "cloud-gpu": 2}
+    assert played["left"] == []
+
+
+@pytest.mark.ray
 def test_the_cloud_is_given_back_first(played: dict[str, Any]) -> None:
     gone = played["gone"]
     assert gone["cloud-gpu"] < gone["local-gpu"]
