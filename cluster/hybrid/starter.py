@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -92,8 +93,12 @@ class ProcessStarter:
         done = subprocess.run(command_line, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         pid = int(done.stdout)
         self._file(instance).write_text(json.dumps({"pid": pid}))
+        deadline = time.monotonic() + ENDING_S
+        while not self._ours(pid, instance) and Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
         time.sleep(GRACE_S)
         if not self._ours(pid, instance):
+            self._file(instance).unlink()
             raise StartFailed(f"the command ended at once; see {log}")
 
     def stop(self, host: str, instance: str) -> None:
@@ -102,13 +107,18 @@ class ProcessStarter:
             return
         pid = int(json.loads(file.read_text())["pid"])
         if self._ours(pid, instance):
-            os.killpg(pid, signal.SIGTERM)
+            self._signal(pid, signal.SIGTERM)
             deadline = time.monotonic() + ENDING_S
             while self._ours(pid, instance) and time.monotonic() < deadline:
                 time.sleep(0.05)
         if self._group_lives(pid, instance):
-            os.killpg(pid, signal.SIGKILL)
+            self._signal(pid, signal.SIGKILL)
         file.unlink(missing_ok=True)
+
+    @staticmethod
+    def _signal(group: int, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(group, number)
 
     def _file(self, instance: str) -> Path:
         return self._folder / f"{instance.replace('/', '_')}.json"
@@ -116,9 +126,10 @@ class ProcessStarter:
     def _ours(self, pid: int, instance: str) -> bool:
         """Whether the process is still the one that was started, and no later one with its number."""
         try:
-            return f"RAY_CLOUD_INSTANCE_ID={instance}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+            variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         except OSError:
             return False
+        return f"RAY_CLOUD_INSTANCE_ID={instance}".encode() in variables
 
     def _group_lives(self, pid: int, instance: str) -> bool:
         members = Path("/proc").glob("[0-9]*")

@@ -81,7 +81,7 @@ def test_status_tells_nodes_limits_money_and_what_is_set_aside(tmp_path: Path) -
     assert entry == {"thing": "h1", "reason": "Connection refused", "failures": 1, "until": 1_000_030}
     assert yaml.safe_load(file.read_text())["available_node_types"]["onprem-gpu"]["max_workers"] == 1
     told = "\n".join(table(status, clock() + 4))
-    assert "onprem: h1 is set aside until 13:47:10Z, in 26 s, 1 failures: Connection refused" in told
+    assert "onprem: h1 is set aside until 13:47:10Z, in 26 s: Connection refused (failures in a row: 1)" in told
     fleet.set_aside("onprem", "h2", "Connection refused")
     with pytest.raises(LaunchRefused, match="no host is free"):
         fleet.create(Order("onprem-gpu", 1))

@@ -198,8 +198,10 @@ def test_a_process_is_found_again_after_a_restart_and_ended_with_its_children(
 
 @pytest.mark.world
 def test_a_process_that_ends_at_once_did_not_start(tmp_path: Path) -> None:
+    variables = {"RAY_CLOUD_INSTANCE_ID": "local/one@1"}
     with pytest.raises(StartFailed, match="ended at once"):
-        ProcessStarter(tmp_path).start("one", "local/one@1", {}, "bash -c 'exit 3'")
+        ProcessStarter(tmp_path).start("one", "local/one@1", variables, "bash -c 'exit 3'")
+    assert list(tmp_path.glob("*.json")) == []
 
 
 @pytest.mark.world
