@@ -15,6 +15,10 @@ class Entry:
     since: float
     until: float
 
+    def holds(self, now: float) -> bool:
+        """Whether it is set aside at `now`; a clock that was put back ends it."""
+        return self.since <= now < self.until
+
 
 class SetAside:
     """Failures in a row by (pool, host or node type); times are seconds of the caller's clock."""
@@ -26,7 +30,7 @@ class SetAside:
     def fail(self, pool: str, thing: str, reason: str, now: float) -> Entry:
         """Set it aside, longer than the last time. A failure while it is set aside tells nothing new."""
         known = self._entries.get((pool, thing))
-        if known and known.until > now:
+        if known and known.holds(now):
             return known
         failures = known.failures + 1 if known else 1
         exponent = min(failures - 1, 64)
@@ -42,8 +46,8 @@ class SetAside:
     def reason(self, pool: str, thing: str, now: float) -> str | None:
         """Why it is set aside now, or None when it may be tried."""
         entry = self._entries.get((pool, thing))
-        return entry.reason if entry and entry.until > now else None
+        return entry.reason if entry and entry.holds(now) else None
 
     def current(self, now: float) -> Iterator[tuple[str, str, Entry]]:
         """All that is set aside now: pool, thing, entry."""
-        return ((pool, thing, entry) for (pool, thing), entry in self._entries.items() if entry.until > now)
+        return ((pool, thing, entry) for (pool, thing), entry in self._entries.items() if entry.holds(now))

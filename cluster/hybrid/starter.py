@@ -94,7 +94,7 @@ class ProcessStarter:
         pid = int(done.stdout)
         self._file(instance).write_text(json.dumps({"pid": pid}))
         deadline = time.monotonic() + ENDING_S
-        while not self._ours(pid, instance) and Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        while not self._ours(pid, instance) and self._lives(pid) and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(GRACE_S)
         if not self._ours(pid, instance):
@@ -130,6 +130,14 @@ class ProcessStarter:
         except OSError:
             return False
         return f"RAY_CLOUD_INSTANCE_ID={instance}".encode() in variables
+
+    @staticmethod
+    def _lives(pid: int) -> bool:
+        """Whether a process exists that is not a zombie."""
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        except OSError:
+            return False
 
     def _group_lives(self, pid: int, instance: str) -> bool:
         members = Path("/proc").glob("[0-9]*")

@@ -103,8 +103,8 @@ def table(status: Status, now: float) -> Iterator[str]:
             yield f"{name}: cannot be listed: {pool.error}"
         for entry in pool.aside:
             wait = f"until {_clock(entry['until'])}, in {max(0, entry['until'] - now):.0f} s"
-            row = f"failures in a row: {entry['failures']}"
-            yield f"{name}: {entry['thing']} is set aside {wait}: {entry['reason']} ({row})"
+            times = f"failures in a row: {entry['failures']}"
+            yield f"{name}: {entry['thing']} is set aside {wait}: {entry['reason']} ({times})"
 
 
 def _clock(seconds: float) -> str:

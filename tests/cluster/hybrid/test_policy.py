@@ -87,6 +87,14 @@ def test_back_off_grows_is_bounded_and_ends_with_a_success() -> None:
     assert aside.fail("p", "h", "refused", now).failures == 1
 
 
+def test_a_clock_that_is_put_back_sets_nothing_aside_for_long() -> None:
+    aside = SetAside(BackOff())
+    aside.fail("p", "h", "refused", 1e9)
+    assert aside.reason("p", "h", 10) is None
+    assert list(aside.current(10)) == []
+    assert aside.fail("p", "h", "refused", 10).until == 70
+
+
 def test_ten_thousand_failures_overflow_nothing() -> None:
     aside, now = SetAside(BackOff(factor=10, longest_s=60)), 0.0
     for _ in range(10_000):
