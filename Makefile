@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test system bench bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check bench-overload
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test test-cluster system bench bench-fleet bench-overload bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check cluster-status cluster-dry-run
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -73,6 +73,9 @@ system: ## Install the Debian packages that the tests need (needs root)
 test: $(READY) system ## Run every test, real Ray Serve, vLLM and Chromium included
 	@set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tests/isolate.sh $(BIN)/python -m pytest $(ARGS)
 
+test-cluster: ## Run the tests of clusters alone
+	@$(MAKE) -s test ARGS="tests/cluster $(ARGS)"
+
 demo-model: $(READY) ## Train the bundled demo model again (under two hours on two cores)
 	@$(RUN) -m models.train_quote
 
@@ -127,13 +130,23 @@ bench-guard: $(READY) ## What the guard catches and refuses: DATA=<folder of .js
 	@test -n "$(DATA)" || { echo "Say what to measure: make bench-guard DATA=<folder of .jsonl files>"; exit 2; }
 	@$(RUN) -m benchmarks.guard --data "$(DATA)" $(if $(OUT),--out "$(OUT)")
 
+STATUS ?= ~/.raglan/hybrid/status.json
+cluster-status: $(READY) ## What each pool of the hybrid cluster holds and what is set aside: STATUS=status.json
+	@$(RUN) -m cluster.hybrid status --file $(STATUS)
+
+CLUSTER ?= cluster/hybrid.yaml
+cluster-dry-run: $(READY) ## What a demand would launch: CLUSTER=hybrid.yaml, DEMAND="6xGPU=1,CPU=2@site=cloud", ARGS=...
+	@$(RUN) -m cluster.hybrid dry-run $(CLUSTER) $(if $(DEMAND),--demand $(DEMAND)) $(ARGS)
+
+bench-fleet: $(READY) ## Simulate 1,000 GPUs over three sites: hybrid, all-cloud, all-on-prem; ARGS="--seed 7 --out var/bench"
+	@$(RUN) -m benchmarks.fleet $(ARGS)
+
 config-reference: $(READY) ## Write docs/configuration.md from the settings
 	@mkdir -p var; $(RUN) -m deployments.reference > var/configuration.md && mv var/configuration.md docs/configuration.md
 
 cluster-files: $(READY) ## Write what follows from cluster/gpu.yaml: KubeRay's RayService and cluster/cloud.yaml
 	@$(RUN) -m cluster.derived
 
-CLUSTER ?= cluster/hybrid.yaml
 cluster-check: $(READY) ## Whether a cluster can hold an application: CLUSTER=cluster/hybrid.yaml PROFILE=cluster/gpu.yaml
 	@$(RUN) -m deployments.cluster_check $(CLUSTER) $(PROFILE)
 
