@@ -80,7 +80,7 @@ demo-model: $(READY) ## Train the bundled demo model again (under two hours on t
 	@$(RUN) -m models.train_quote
 
 bench-demo-model: $(READY) ## How exactly the demo model quotes
-	@VLLM_CPU_KVCACHE_SPACE=1 $(RUN) -m benchmarks.demo_model
+	@VLLM_CPU_KVCACHE_SPACE=1 $(RUN) -m benchmarks.demo_model $(ARGS)
 
 bench: $(READY) ## The bare engine, ray.serve.llm and Raglan, side by side
 	@$(RUN) -m benchmarks.serving

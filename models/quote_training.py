@@ -34,12 +34,12 @@ class Recipe:
     """
 
     seed: int = 0
-    tokens: int = 30_000_000
+    tokens: int = 44_000_000
     batch_tokens: int = 3072
     adam_rate: float = 2e-3
     muon_rate: float = 4e-3
     warmup_steps: int = 50
-    decay_from: float = 0.65
+    decay_from: float = 0.6
 
 
 def build_optimizers(network: LlamaForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
