@@ -83,4 +83,4 @@ def test_what_is_found_is_bounded() -> None:
 def test_decoding_stays_linear(seed: str) -> None:
     begin = time.perf_counter()
     decoded((seed * 500_000)[:500_000])
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - begin < 30  # a quadratic one takes many minutes

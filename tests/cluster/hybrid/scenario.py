@@ -130,12 +130,13 @@ def workers(folder: Path) -> dict[str, int]:
 def play(folder: Path, top: psutil.Process) -> dict[str, Any]:
     """Three actors come, one by one; the autoscaler is restarted; then all actors leave."""
     actors, placed = [], []
+    seen = list[dict[str, Any]]()
     for _ in range(3):
         begin = time.monotonic()
         actors.append(Holder.remote())
         where = ray.get(actors[-1].where.remote(), timeout=PATIENCE_S)
         placed.append((where, round(time.monotonic() - begin, 1)))
-    peak = status(folder)
+        seen.append(status(folder))
     with another_monitor(top, folder):
         adopted = workers(folder)
         for actor in actors:
@@ -143,7 +144,7 @@ def play(folder: Path, top: psutil.Process) -> dict[str, Any]:
             ray.kill(actor)
         actors.clear()
         gone = leave(folder)
-    return {"placed": placed, "adopted": adopted, "gone": gone, "peak": peak, "left": processes(folder)}
+    return {"placed": placed, "adopted": adopted, "gone": gone, "refused": seen[0], "left": processes(folder)}
 
 
 def processes(folder: Path) -> list[str]:
