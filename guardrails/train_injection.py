@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from guardrails.linear import WEIGHTS, Head, save
 from guardrails.ngrams import SIZE, SMOOTH, ngrams
 from guardrails.normalise import normalise
-from guardrails.train_rows import ATTACKS, SEED, Example, read, written
+from guardrails.train_rows import ATTACKS, SEED, Example, handbook, read, written
 from guardrails.windows import margins, windows
 from rag.embed import BUNDLED_DIMENSIONS, EmbedConfig, SentenceEmbedder
 from rag.types import Vector
@@ -154,7 +154,7 @@ def main() -> None:
     embedder = SentenceEmbedder(EmbedConfig())
     embedder.load()
     kinds = {kind for task in TASKS.values() for kind in task}
-    examples = [e for e in (*read(args.data), *written()) if e.kind in kinds]
+    examples = [e for e in (*read(args.data), *written(), *handbook()) if e.kind in kinds]
     save(args.out, *build(examples, embedder.encode))
 
 

@@ -1,8 +1,9 @@
-"""What the injection classifier learns from: rows of .jsonl files, and sentences written by hand."""
+"""What the injection classifier learns from: rows of .jsonl files, sentences written by hand, and the handbook."""
 
 import json
 import random
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ from typing import Any
 import yaml
 
 WRITTEN = Path(__file__).with_name("train_examples.yaml")
+ROOT = Path(__file__).resolve().parent.parent
+HANDBOOK_WEIGHT = 4.0
+"""Of a question about the handbook: it is what users of a fresh Raglan ask, and full of an attack's words."""
+HELD_OUT = 5
+"""One in so many of the handbook's questions is kept for measurements."""
 SEED = 20_261_125
 ATTACKS = ("jailbreak", "injection", "extraction")
 KINDS = (*ATTACKS, "harm", "benign", "steer", "request", "clean")
@@ -66,6 +72,24 @@ def written() -> Iterator[Example]:
         share, each = WRITTEN_WEIGHT * len(seen) / len(templates), Counter(seen.values())
         for text, at in seen.items():
             yield Example(text, group.get("as", kind), f"written/{kind}", None, share / each[at])
+
+
+def handbook(root: Path = ROOT) -> Iterator[Example]:
+    """Harmless words on prompts, guards and refusals: the handbook's sentences and questions that are not held out."""
+    for page in sorted((root / "docs").glob("*.md")):
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if line[:1].isalpha() and line.endswith("."):
+                yield Example(line, "benign", "written/handbook")
+    for path in sorted((root / "benchmarks").glob("handbook*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            text = json.loads(line)["question"]
+            if not held_out(text):
+                yield Example(text, "benign", "written/handbook", None, HANDBOOK_WEIGHT)
+
+
+def held_out(question: str) -> bool:
+    """Whether a question of the handbook is learned from by nobody."""
+    return zlib.crc32(question.encode()) % HELD_OUT == 0
 
 
 def drawn(template: str, slots: dict[str, list[str]], rng: random.Random) -> str:

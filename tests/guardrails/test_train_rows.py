@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from guardrails.train_rows import KINDS, Example, read, written
+from guardrails.train_rows import KINDS, Example, handbook, held_out, read, written
 
 
 def test_rows_are_read_with_their_defaults(tmp_path: Path) -> None:
@@ -31,3 +31,18 @@ def test_written_sentences_are_always_the_same_and_whole() -> None:
     assert {example.kind for example in one} <= set(KINDS)
     assert not [example.text for example in one if "{" in example.text or not example.text]
     assert max(Counter((example.kind, example.text) for example in one).values()) == 1
+
+
+def test_the_handbook_is_harmless_and_a_part_of_its_questions_is_kept_for_measurements(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("# Title\n\nA prompt is a text.\n\n| a | table |\n")
+    questions = [f"How long is prompt {n}?" for n in range(60)]
+    lines = [json.dumps({"question": question}) for question in questions]
+    (tmp_path / "benchmarks" / "handbook.jsonl").write_text("\n".join(lines))
+    rows = list(handbook(tmp_path))
+    assert {row.kind for row in rows} == {"benign"}
+    assert rows[0].text == "A prompt is a text."
+    kept = [question for question in questions if held_out(question)]
+    assert 10 < len(kept) < 30
+    assert {row.text for row in rows[1:]} == set(questions) - set(kept)
