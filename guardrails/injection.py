@@ -4,21 +4,19 @@ Trained linear heads over the question's vector and its n-grams judge it. The n-
 user messages and of what they hide in an encoding; the suspicious stretches are embedded too, all at once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from guardrails.check import Embed
 from guardrails.decode import decoded
 from guardrails.linear import Head, load
 from guardrails.normalise import normalise
 from guardrails.windows import LONG, MAX_SENTENCES, SENTENCE_MARGIN, margins, pairs, sentences, windows
 from rag.types import Vector
-
-Embed = Callable[[Sequence[str]], Vector]
-"""Texts to float32 unit vectors (n, d)."""
 
 MAX_EMBEDDED = 4
 """Stretches that are embedded beside the question, whose vector is at hand: about 15 ms of one core each."""

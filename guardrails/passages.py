@@ -5,19 +5,16 @@ A manual's "Run the following command" asks too, but amid sentences on the same 
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from guardrails.check import Embed
 from guardrails.linear import load
 from guardrails.normalise import normalise
 from rag.types import Vector
 
-Embed = Callable[[Sequence[str]], Vector]
-"""Texts to float32 unit vectors (n, d)."""
-
-THRESHOLD = 0.5
 MAX_EMBEDDED = 6
 """Sentences of one passage that are embedded: those whose words are the most like an instruction."""
 SUSPICIOUS = -4.0

@@ -9,7 +9,7 @@ has its source's, so that the figures of a source are those of one never seen. T
 import argparse
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
+from guardrails.check import Embed
 from guardrails.linear import WEIGHTS, Head, save
 from guardrails.ngrams import SIZE, SMOOTH, ngrams
 from guardrails.normalise import normalise
@@ -26,7 +27,6 @@ from guardrails.windows import margins, windows
 from rag.embed import BUNDLED_DIMENSIONS, EmbedConfig, SentenceEmbedder
 from rag.types import Vector
 
-Embed = Callable[[Sequence[str]], Vector]
 Floats = NDArray[np.float64]
 
 FOLDS = 5

@@ -3,10 +3,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from guardrails.passages import MAX_EMBEDDED, THRESHOLD, PassageScanner, sentences
+from guardrails.passages import MAX_EMBEDDED, PassageScanner, sentences
 from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.types import Vector
 
+THRESHOLD = 0.5
 CLEAN = """# Installing the agent
 
 Run the following command on every node, then wait for the prompt:
