@@ -25,8 +25,6 @@ from rag.errors import InvalidInput, RaglanError
 from rag.retrieve import RetrieveConfig
 
 CACHE = ROOT / "var" / "eval"
-PUBLISHED: dict[str, str] = {}
-"""Best published nDCG@10 of models of this size by set, with its source. None is known for sets of just these cuts."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -97,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if args.data_root:
-        print(overview(found, PUBLISHED))
+        print(overview(found))
     if args.out:
         whole: Any = {"sets": {result["set"]: result for result in found}} if args.data_root else found[0]
         args.out.parent.mkdir(parents=True, exist_ok=True)

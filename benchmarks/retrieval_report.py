@@ -6,10 +6,11 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from ir_measures import RR, R, Success, iter_calc, nDCG
+from ir_measures import RR, R, Success, calc_aggregate, iter_calc, nDCG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from benchmarks.retrieval_published import PUBLISHED
 from benchmarks.retrieval_sets import QuestionSet
 from benchmarks.retrieval_stages import CUT, STAGES, Run
 
@@ -35,6 +36,10 @@ def figures(questions: QuestionSet, run: Run) -> Figures:
         values = by_question(questions.relevant, run.ranked[stage])
         out["stages"][stage] = {name: mean(v) for name, v in values.items()} | latency(run.ms[stage])
         out["ci"][stage] = {name: interval(v) for name, v in values.items()}
+    if beside := PUBLISHED.get(questions.name):
+        ours = calc_aggregate([beside.measure], questions.relevant, scores(run.ranked["reranked"]))[beside.measure]
+        out["published"] = {"measure": str(beside.measure), "ours": round(ours, 4), "theirs": beside.value}
+        out["published"] |= {"system": beside.system, "source": beside.source, "otherwise": beside.otherwise}
     if questions.unanswerable:
         groups = {"unanswerable_refused": questions.unanswerable, "answerable_refused": tuple(questions.relevant)}
         refused = {name: np.array([float(key in run.refused) for key in keys]) for name, keys in groups.items()}
@@ -47,13 +52,17 @@ def by_question(
     relevant: dict[str, dict[str, int]], ranked: Mapping[str, Sequence[str]]
 ) -> dict[str, NDArray[np.float64]]:
     """Each measure's value for every question of `relevant`, in its order; who found nothing has 0."""
-    scored = {q: {d: 1.0 / n for n, d in enumerate(found, 1)} for q, found in ranked.items() if found}
     names = {str(measure): name for name, measure in MEASURES.items()}
     place = {question: n for n, question in enumerate(relevant)}
     out = {name: np.zeros(len(place)) for name in MEASURES}
-    for metric in iter_calc(list(MEASURES.values()), relevant, scored):
+    for metric in iter_calc(list(MEASURES.values()), relevant, scores(ranked)):
         out[names[str(metric.measure)]][place[metric.query_id]] = metric.value
     return out
+
+
+def scores(ranked: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
+    """Scores that fall with the rank; a question that found nothing has none."""
+    return {q: {d: 1.0 / n for n, d in enumerate(found, 1)} for q, found in ranked.items() if found}
 
 
 def interval(values: NDArray[np.float64]) -> list[float]:
@@ -95,13 +104,18 @@ def table(found: Figures) -> str:
     return "\n".join(lines)
 
 
-def overview(sets: Sequence[Figures], published: Mapping[str, str]) -> str:
-    """nDCG@10 of every set and stage in one Markdown table, beside what was published for models of this size."""
-    lines = [row(["set", "questions", *STAGES, "published"]), row(["---"] * (len(STAGES) + 3))]
+def overview(sets: Sequence[Figures]) -> str:
+    """nDCG@10 of every set and stage in one Markdown table, and the reranked order beside what others published."""
+    lines = [row(["set", "questions", *STAGES, "published", "ours by that measure"]), row(["---"] * (len(STAGES) + 4))]
+    notes = []
     for found in sets:
         shown = [f"{found['stages'][stage]['nDCG@10']:.3f}" for stage in STAGES]
-        lines.append(row([found["set"], str(found["questions"]), *shown, published.get(found["set"], "")]))
-    return "\n".join(lines)
+        beside = found.get("published")
+        both = [f"{beside['measure']} {beside['theirs']:.3f}", f"{beside['ours']:.3f}"] if beside else ["", ""]
+        lines.append(row([found["set"], str(found["questions"]), *shown, *both]))
+        if beside:
+            notes.append(f"{found['set']}: {beside['system']}; {beside['source']}. There: {beside['otherwise']}.")
+    return "\n".join([*lines, "", *notes]) if notes else "\n".join(lines)
 
 
 def row(cells: Sequence[str]) -> str:

@@ -26,7 +26,9 @@ from rag.types import Hit, Passage, RequestSettings, Vector
 
 STAGES = ("sparse", "dense", "fused", "reranked")
 CUT = 10
-"""Documents that the measures look at."""
+"""Documents that our measures look at."""
+KEPT = 20
+"""Documents that are kept, for measures that others published; fewer where the passages asked for hold fewer."""
 DEEPEST = 5_000
 """Most passages asked of the store to find CUT documents."""
 BATCH = 256
@@ -194,9 +196,9 @@ class Asker:
         return result
 
     def _documents(self, hits: Sequence[Hit]) -> list[str]:
-        """The first CUT documents, each where its best passage stands; a text that several hold stands for them all."""
+        """The first KEPT documents, each where its best passage stands; a text stands for all that hold it."""
         found = (name for h in hits for name in (h.passage.document_id, *self.holders[h.passage.text]))
-        return list(dict.fromkeys(found))[:CUT]
+        return list(dict.fromkeys(found))[:KEPT]
 
 
 def holders(passages: Sequence[Passage]) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """Measures, intervals, tables and the comparison with a baseline, on rankings made up here."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,13 @@ def test_tables_tell_every_stage_and_leave_unknown_figures_empty() -> None:
     found = figures(SET, made_run())
     assert "| reranked | 0.775 |" in table(found)
     assert "100.0% of the unanswerable questions find nothing, and 0.0% of the answerable ones" in table(found)
-    assert overview([found], {}).splitlines()[-1] == "| made | 2 | 0.775 | 0.775 | 0.775 | 0.775 |  |"
+    assert overview([found]).splitlines()[-1] == "| made | 2 | 0.775 | 0.775 | 0.775 | 0.775 |  |  |"
+
+
+def test_a_published_figure_stands_beside_ours_by_its_own_measure() -> None:
+    shown = overview([figures(replace(SET, name="cranfield"), made_run())])
+    assert "| nDCG@20 0.567 | 0.775 |" in shown
+    assert "cranfield: BERT base, 110 M parameters" in shown
 
 
 def test_only_a_fall_below_the_interval_counts() -> None:
