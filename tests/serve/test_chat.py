@@ -40,6 +40,24 @@ def test_the_stream_says_the_same_and_ends_with_its_citations(raglan: Running) -
     assert last.choices[0].delta.model_extra["annotations"]
 
 
+def streamed(raglan: Running, question: str) -> tuple[str, list[str]]:
+    """A streamed answer's text and the pages that it cites."""
+    chunks = list(raglan.openai.chat.completions.create(**ask(question, stream=True)))  # type: ignore[call-overload]
+    deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+    cited = [a["url_citation"]["url"] for delta in deltas for a in (delta.model_extra or {}).get("annotations") or []]
+    return "".join(delta.content or "" for delta in deltas), [url.split("#")[0].lstrip("/") for url in cited]
+
+
+def test_questions_about_the_handbook_stream_an_answer_that_cites_the_right_page(raglan: Running) -> None:
+    rows = [json.loads(line) for line in (ROOT / "benchmarks" / "handbook_ten.jsonl").read_text().splitlines()]
+    wrong = []
+    for row in rows:
+        text, pages = streamed(raglan, row["question"])
+        if row["page"] not in pages:
+            wrong.append((row["question"], text, pages))
+    assert len(wrong) <= len(rows) // 10, wrong
+
+
 def test_a_sharded_engine_gives_the_same_answer(raglan: Running) -> None:
     answers = {
         raglan.openai.chat.completions.create(**{**ask(QUESTION), "model": model}).choices[0].message.content  # type: ignore[call-overload]
