@@ -56,10 +56,7 @@ class Classifier:
         The greatest score of any stretch counts. `embed` is called at most once, for at most MAX_EMBEDDED texts, and
         not at all for an ordinary question.
         """
-        question = normalise(text)
-        head = windows(len(question))[:1]
-        [score] = self.judge(self.attack, vector[None], self.attack.lexical(question, head) - margins(head))
-        best = Scored(float(score))
+        best = Scored(self.whole(self.attack, text, vector))
         suspects = self.suspects(text, earlier)
         if not suspects:
             return best
@@ -88,7 +85,7 @@ class Classifier:
     def within(self, text: str, where: str, skip: int = 0) -> Iterator[Suspect]:
         """The suspicious windows of a normalised `text`, without the first `skip`."""
         spans = windows(len(text))[skip:]
-        return self.stretches(text, spans, margins(spans), where)
+        return self.stretches(text, spans, margins(spans, len(text)), where)
 
     def stretches(
         self, text: str, spans: list[tuple[int, int]], margin: NDArray[np.float64], where: str
@@ -101,10 +98,13 @@ class Classifier:
 
     def harmful(self, text: str, vector: Vector) -> Scored:
         """Score how much `text`, whose vector is `vector`, asks for what does harm, with or without an attack."""
+        return Scored(self.whole(self.harm, text, vector))
+
+    def whole(self, head: Head, text: str, vector: Vector) -> float:
+        """What `head` makes of a text by its vector and the n-grams of its beginning."""
         question = normalise(text)
-        head = windows(len(question))[:1]
-        [score] = self.judge(self.harm, vector[None], self.harm.lexical(question, head) - margins(head))
-        return Scored(float(score))
+        begin = windows(len(question))[:1]
+        return float(self.judge(head, vector[None], head.lexical(question, begin) - margins(begin, len(question)))[0])
 
     def judge(self, head: Head, vectors: Vector, lexical: NDArray[np.float64]) -> NDArray[np.float64]:
         """The head's scores; a head of n-grams alone is given vectors of no length."""

@@ -58,7 +58,7 @@ class Table:
 
 def tabulate(examples: Sequence[Example], embed: Embed) -> Table:
     """Cut the examples into stretches and compute their features. A head has the vector of its whole raw text."""
-    rows, texts, embedded, weights = list[int](), list[str](), list[str](), list[float]()
+    rows, texts, embedded, weights, margin = list[int](), list[str](), list[str](), list[float](), list[Floats]()
     for n, example in enumerate(examples):
         text = normalise(example.text)
         head, *rest = windows(len(text))
@@ -67,8 +67,8 @@ def tabulate(examples: Sequence[Example], embed: Embed) -> Table:
         texts += [text[a:b] for a, b in (head, *rest)]
         embedded += [example.text, *(text[a:b] for a, b in rest)]
         weights += [example.weight, *(example.weight / len(rest) for _ in rest)]
-    margin = margins([(0, len(text)) for text in texts])
-    return Table(np.array(rows), embed(embedded), count(texts), np.array(weights), margin)
+        margin.append(margins([head, *rest], len(text)))
+    return Table(np.array(rows), embed(embedded), count(texts), np.array(weights), np.concatenate(margin))
 
 
 def count(texts: Sequence[str]) -> sparse.csr_matrix:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrails.windows import HEAD, STEP, WIDTH, pairs, sentences, windows
+from guardrails.windows import HEAD, LONG, LONGER, MARGIN, MOST, STEP, WIDTH, margins, pairs, sentences, windows
 
 
 @pytest.mark.parametrize("length", [0, 1, HEAD])
@@ -27,3 +27,11 @@ def test_sentences_and_pairs_of_neighbours_are_stretches() -> None:
     joined, spans = pairs(found[:2])
     assert [joined[a:b] for a, b in spans] == [*found[:2], " ".join(found[:2])]
     assert pairs([]) == ("", [])
+
+
+def test_a_longer_text_needs_a_surer_stretch_up_to_a_bound() -> None:
+    stretch = [(0, WIDTH)]
+    by_length = [float(margins(stretch, length)[0]) for length in (WIDTH, 2 * WIDTH, 4 * WIDTH, 10**6, 10**9)]
+    assert by_length == [MARGIN, MARGIN + LONGER, MARGIN + 2 * LONGER, MARGIN + MOST, MARGIN + MOST]
+    assert margins([(0, LONG)], 10**6)[0] == 0.0
+    assert margins([], 0).size == 0
