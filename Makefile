@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test test-cluster system bench bench-fleet bench-overload bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check cluster-status cluster-dry-run
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test test-cluster system bench bench-fleet bench-overload bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-guard-live bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check cluster-status cluster-dry-run
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -125,6 +125,9 @@ bench-pii: $(READY) ## How exactly personal data is found: DATA=<folder>, CLEAN=
 bench-groundedness: $(READY) ## How well unsupported answers are told: DATA=<folder>, OUT=figures.json
 	@test -n "$(DATA)" || { echo "Say what to measure: make bench-groundedness DATA=<folder>"; exit 2; }
 	@$(RUN) -m benchmarks.groundedness --data "$(DATA)" --quotes docs $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+bench-guard-live: $(READY) ## What the guardrails add to the time of a real answer: OUT=figures.json, ARGS="--rounds 40"
+	@$(RUN) -m benchmarks.guard_live $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 bench-guard: $(READY) ## What the guard catches and refuses: DATA=<folder of .jsonl files>, OUT=figures.json
 	@test -n "$(DATA)" || { echo "Say what to measure: make bench-guard DATA=<folder of .jsonl files>"; exit 2; }

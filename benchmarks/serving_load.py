@@ -76,11 +76,12 @@ async def run_load(url: str, bodies: Sequence[dict[str, Any]], concurrency: int,
     return Load(tuple(read(e) for e in done), seconds)
 
 
-async def exchange(session: aiohttp.ClientSession, url: str, body: bytes, case: int) -> Exchange:
-    """Ask once and note what comes; a failure is noted, not raised."""
+async def exchange(session: aiohttp.ClientSession, url: str, body: bytes, case: int, key: str = "") -> Exchange:
+    """Ask once, with an API key if there is one, and note what comes; a failure is noted, not raised."""
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     seen = Exchange(case, time.perf_counter())
     try:
-        async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
+        async with session.post(url, data=body, headers=headers) as response:
             seen.status = response.status
             async for data in response.content.iter_any():
                 seen.reads.append((time.perf_counter(), data))

@@ -74,8 +74,8 @@ async def consider(draft: Prompt, settings: RequestSettings, stages: Stages, clo
         clock.mark("rewrite", begin)
         return await search(reworded, vector, settings, stages, clock), reworded
 
+    found = asyncio.ensure_future(find()) if settings.retrieve else None  # it takes longer, and so starts first
     judged = asyncio.ensure_future(judge() if settings.guard else allowed())
-    found = asyncio.ensure_future(find()) if settings.retrieve else None
     try:
         verdict = await judged
         hits, query = await found if found and verdict.allowed else ((), query)
