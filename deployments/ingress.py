@@ -29,6 +29,7 @@ from deployments.screener import Screener
 from deployments.settings import ROOT, Settings, absolute
 from deployments.tracing import make_tracer
 from guardrails.mask import StreamMasker, mask
+from guardrails.passage_scores import PassageScores
 from rag.admission import Admission
 from rag.embed import BUNDLED, TokenCounter
 from rag.followup import rewrite
@@ -68,7 +69,8 @@ class Ingress:
     async def __serve_build_asgi_app__(self) -> FastAPI:
         embedder = RemoteEmbedder("embed", self.handles["Embedder"], self.settings.stage_timeout_s)
         embed = BlockingEmbed(embedder, asyncio.get_running_loop())
-        self.screener = Screener(embed, self.settings.embed.model == BUNDLED)
+        bundled = self.settings.embed.model == BUNDLED
+        self.screener, self.scanner = Screener(embed, bundled), PassageScores(embed, bundled)
         return create_app(self.services())
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -118,7 +120,7 @@ class Ingress:
             embedding_model=settings.embed.model,
             count_tokens=TokenCounter(settings.embed),
             library=library,
-            ingestor=Ingestor(embedder, library, settings.chunk, settings.embed),
+            ingestor=Ingestor(embedder, library, settings.chunk, settings.embed, self.scanner),
             read=partial(read_documents, limits=settings.read),
             tracer=self.tracer,
             feedback=FileFeedback(absolute(settings.feedback_path)),

@@ -53,6 +53,19 @@ class Library(Protocol):
         ...
 
 
+class Scanner(Protocol):
+    """Scores passages when they are stored. Runs in process, and blocks."""
+
+    @property
+    def name(self) -> str:
+        """What the scores are kept under; another one where the same passage would score otherwise."""
+        ...
+
+    def scan(self, texts: Sequence[str], vectors: Vector) -> Sequence[float]:
+        """Return how much each passage reads like an instruction to the model, in [0, 1]."""
+        ...
+
+
 class Screener(Protocol):
     """Judges what was retrieved before the engine reads it. Runs in process."""
 
