@@ -26,7 +26,7 @@ from deployments.handles import (
     engine_handles,
 )
 from deployments.screener import Screener
-from deployments.settings import ROOT, Settings, absolute
+from deployments.settings import Settings, absolute
 from deployments.tracing import make_tracer
 from guardrails.mask import StreamMasker, mask
 from guardrails.passage_scores import PassageScores
@@ -34,7 +34,7 @@ from rag.admission import Admission
 from rag.embed import BUNDLED, TokenCounter
 from rag.followup import rewrite
 from rag.ingest import Ingestor
-from rag.prompt import PromptBook, load_templates, token_counter
+from rag.prompt import PromptBook, token_counter
 from rag.read import read_documents
 from rag.stages import Stages, Trace
 
@@ -53,15 +53,10 @@ class Ingress:
         self.handles = handles
         self.settings = settings
         self.prompts = PromptBook(
-            load_templates(ROOT / "prompts"),
+            settings.templates(),
             {m.id: m.context for m in settings.models},
             {m.id: token_counter(Path(m.path) / "tokenizer.json") for m in settings.models},
         )
-        missing = {settings.followup.prompt, *(m.prompt for m in settings.models)} - set(self.prompts.templates)
-        if missing:
-            raise ValueError(
-                f"models.prompt, followup.prompt: no such template in prompts/: {', '.join(sorted(missing))}"
-            )
         self.llm = engine_handles({m.id: handles[f"LLM:{m.id}"] for m in settings.models})
         template = self.prompts.templates[settings.followup.prompt]
         self.rewriter = partial(rewrite, llm=self.llm, template=template, config=settings.followup)
