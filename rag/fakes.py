@@ -182,6 +182,9 @@ class FakePromptWriter:
 class FakeMasker:
     """Masks nothing."""
 
+    def __init__(self) -> None:
+        self.found: dict[str, int] = {}
+
     def feed(self, text: str) -> str:
         return text
 

@@ -1,6 +1,6 @@
 """The roles an answer is made by. Serve handles play them in production, `rag/fakes.py` in tests."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -153,6 +153,11 @@ class PromptWriter(Protocol):
 
 class Masker(Protocol):
     """Masks secrets and personal data in a stream; holds back what may be the start of one. One per answer."""
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        """How many stretches of each kind were masked so far."""
+        ...
 
     def feed(self, text: str) -> str:
         """Take new text, return what may leave."""
