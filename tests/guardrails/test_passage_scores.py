@@ -1,16 +1,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from guardrails import passage_scores
 from guardrails.passage_rails import PassageRails
 from guardrails.passage_scores import PassageScores, score_name
+from guardrails.passages import PassageScanner
 from guardrails.policy import Policy
-from rag.chunk import embedded_text
+from rag.chunk import ChunkConfig, chunk, embedded_text
 from rag.embed import EmbedConfig, SentenceEmbedder
-from rag.scan import DEFAULT_SCANNER, find_scanner, scanned
-from rag.types import Hit, Passage, RequestSettings, Vector
+from rag.scan import DEFAULT_SCANNER, SUSPICIOUS, as_read, find_scanner, scanned
+from rag.types import Document, Hit, Passage, RequestSettings, Vector
 from tests.guardrails.test_trained_checks import PAGE, PLANTED
 
 SETTINGS = RequestSettings(model="demo", prompt="quote")
@@ -85,3 +87,13 @@ async def test_the_score_of_another_classifier_does_not_count(
 
 def test_it_is_what_ingest_scores_with_by_default() -> None:
     assert find_scanner(DEFAULT_SCANNER) is PassageScores
+
+
+def test_no_passage_of_the_handbook_is_suspicious(embed: Embedder) -> None:
+    pages = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+    documents = [Document(page.name, page.read_text(), page.stem) for page in pages]
+    passages = [p for d in documents for p in chunk(d, ChunkConfig(), embed.model.count_tokens)]
+    texts = [as_read(p.title, p.headings, p.text) for p in passages]
+    found = PassageScanner().scan(texts, embed)
+    assert len(found) > 400
+    assert {p.id: one.sentence for p, one in zip(passages, found, strict=True) if one.score >= SUSPICIOUS} == {}
