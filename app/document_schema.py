@@ -63,6 +63,22 @@ class StoredDocument(Shape):
     metadata: dict[str, str]
 
 
+class AddedDocument(StoredDocument):
+    """A document as it was just stored. All of its passages are, the suspicious ones too."""
+
+    suspicious: dict[str, float] = Field(
+        description="Passages that read like instructions to the model, by id, with scores from 0.5 to 1. The policy "
+        "decides at each question whether an answer may rest on them."
+    )
+
+
+class AddedList(Shape):
+    """Documents that were just stored."""
+
+    object: Literal["list"] = "list"
+    data: list[AddedDocument]
+
+
 class DocumentList(Shape):
     """Documents of the caller's tenant."""
 
@@ -79,12 +95,22 @@ class Removed(Shape):
 
 
 def listed(infos: list[DocumentInfo]) -> DocumentList:
-    return DocumentList(
-        data=[
-            StoredDocument(id=i.id, title=i.title, url=i.url, passages=i.passages, metadata=dict(i.metadata))
-            for i in infos
-        ]
-    )
+    return DocumentList(data=[StoredDocument(**stored(info)) for info in infos])
+
+
+def added(infos: list[DocumentInfo]) -> AddedList:
+    return AddedList(data=[AddedDocument(**stored(info), suspicious=dict(info.suspicious)) for info in infos])
+
+
+def stored(info: DocumentInfo) -> dict[str, Any]:
+    """The fields of a StoredDocument."""
+    return {
+        "id": info.id,
+        "title": info.title,
+        "url": info.url,
+        "passages": info.passages,
+        "metadata": dict(info.metadata),
+    }
 
 
 FORM: dict[str, Any] = {

@@ -18,9 +18,11 @@ from app.document_schema import (
     ID,
     MAX_DOCUMENTS,
     MAX_ID,
+    AddedList,
     DocumentList,
     DocumentsRequest,
     Removed,
+    added,
     listed,
 )
 from app.errors import ForeignGroup, IdTaken, UnknownDocument, UnsupportedBody
@@ -39,11 +41,11 @@ DocumentPath = Annotated[str, Path(max_length=MAX_ID, pattern=ID, description="T
     response_description="Stored and searchable",
     openapi_extra=BODY,
 )
-async def add(request: Request, context: Here) -> DocumentList:
-    """Store documents, as JSON or as files. They are searchable when the answer comes."""
+async def add(request: Request, context: Here) -> AddedList:
+    """Store documents, as JSON or as files. They are searchable when the answer comes, suspicious ones too."""
     documents = await context.within(received(request, context), "read")
     await context.within(refuse_hidden(documents, context), "retriever")
-    return listed(await context.within(ingest(documents, context), "ingest"))
+    return added(await context.within(ingest(documents, context), "ingest"))
 
 
 @router.get("/v1/documents", summary="List the documents", response_description="The documents")

@@ -31,6 +31,8 @@ def build(args: dict[str, Any]) -> Application:
     embed = settings.embed.model_copy(update={"onnx_path": absolute(settings.embed.onnx_path)})
     store = settings.store.model_copy(update={"path": absolute(settings.store.path)})
     home = settings.home_site if settings.sited else None
+    templates = settings.templates()
+    prompts = tuple(text for name in settings.prompts_in_use for text in templates[name].texts)
 
     def stage(kind: type, name: Stage) -> Deployment:
         return serve.deployment(kind, name=name, ray_actor_options=settings.stage(name).actor_options())
@@ -41,7 +43,7 @@ def build(args: dict[str, Any]) -> Application:
         "Guard": stage(Guard, "Guard").bind(embedder, asked, rails, tracing, embed.model == BUNDLED),
         "Retriever": stage(Retriever, "Retriever").bind(store, settings.embed.dimensions, tracing, home),
         "Reranker": stage(Reranker, "Reranker").bind(settings.rerank, embed, store, tracing),
-        "Validator": stage(Validator, "Validator").bind(embedder, asked, rails, tracing),
+        "Validator": stage(Validator, "Validator").bind(embedder, asked, rails, tracing, prompts),
     }
     named = {f"LLM:{id}": bound for id, bound in engines.items()}
     return stage(Ingress, "Ingress").bind(settings, {**stages, **named})

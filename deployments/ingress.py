@@ -26,14 +26,15 @@ from deployments.handles import (
     engine_handles,
 )
 from deployments.screener import Screener
-from deployments.settings import ROOT, Settings, absolute
+from deployments.settings import Settings, absolute
 from deployments.tracing import make_tracer
 from guardrails.mask import StreamMasker, mask
+from guardrails.passage_scores import PassageScores
 from rag.admission import Admission
 from rag.embed import BUNDLED, TokenCounter
 from rag.followup import rewrite
 from rag.ingest import Ingestor
-from rag.prompt import PromptBook, load_templates, token_counter
+from rag.prompt import PromptBook, token_counter
 from rag.read import read_documents
 from rag.stages import Stages, Trace
 
@@ -52,15 +53,10 @@ class Ingress:
         self.handles = handles
         self.settings = settings
         self.prompts = PromptBook(
-            load_templates(ROOT / "prompts"),
+            settings.templates(),
             {m.id: m.context for m in settings.models},
             {m.id: token_counter(Path(m.path) / "tokenizer.json") for m in settings.models},
         )
-        missing = {settings.followup.prompt, *(m.prompt for m in settings.models)} - set(self.prompts.templates)
-        if missing:
-            raise ValueError(
-                f"models.prompt, followup.prompt: no such template in prompts/: {', '.join(sorted(missing))}"
-            )
         self.llm = engine_handles({m.id: handles[f"LLM:{m.id}"] for m in settings.models})
         template = self.prompts.templates[settings.followup.prompt]
         self.rewriter = partial(rewrite, llm=self.llm, template=template, config=settings.followup)
@@ -68,7 +64,8 @@ class Ingress:
     async def __serve_build_asgi_app__(self) -> FastAPI:
         embedder = RemoteEmbedder("embed", self.handles["Embedder"], self.settings.stage_timeout_s)
         embed = BlockingEmbed(embedder, asyncio.get_running_loop())
-        self.screener = Screener(embed, self.settings.embed.model == BUNDLED)
+        bundled = self.settings.embed.model == BUNDLED
+        self.screener, self.scanner = Screener(embed, bundled), PassageScores(embed, bundled)
         return create_app(self.services())
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -118,7 +115,7 @@ class Ingress:
             embedding_model=settings.embed.model,
             count_tokens=TokenCounter(settings.embed),
             library=library,
-            ingestor=Ingestor(embedder, library, settings.chunk, settings.embed),
+            ingestor=Ingestor(embedder, library, settings.chunk, settings.embed, self.scanner),
             read=partial(read_documents, limits=settings.read),
             tracer=self.tracer,
             feedback=FileFeedback(absolute(settings.feedback_path)),

@@ -22,6 +22,7 @@ from rag.admission import AdmissionConfig
 from rag.chunk import ChunkConfig
 from rag.embed import EmbedConfig
 from rag.followup import FollowupConfig
+from rag.prompt import PromptTemplate, load_templates
 from rag.read import ReadConfig
 from rag.rerank import RerankConfig
 from rag.retrieve import RetrieveConfig
@@ -157,6 +158,18 @@ class Settings(BaseModel):
     def stage(self, name: Stage) -> StagePlacement:
         """What a replica of the deployment `name` asks of its node."""
         return self.placement.get(name, StagePlacement())
+
+    @property
+    def prompts_in_use(self) -> tuple[str, ...]:
+        """The names of the templates that engines are asked with."""
+        return tuple(sorted({self.followup.prompt, *(m.prompt for m in self.models)}))
+
+    def templates(self) -> dict[str, PromptTemplate]:
+        """Every template in prompts/. Raises ValueError naming a bad file, or one in use that is missing."""
+        found = load_templates(ROOT / "prompts")
+        if missing := [name for name in self.prompts_in_use if name not in found]:
+            raise ValueError(f"models.prompt, followup.prompt: no such template in prompts/: {', '.join(missing)}")
+        return found
 
     def policies(self) -> PolicyBook:
         """The guardrails' policies in force at start."""

@@ -24,11 +24,13 @@ class Validator:
         engines: Mapping[str, DeploymentHandle],
         own: RailsConfig,
         tracing: TracingConfig,
+        prompts: tuple[str, ...],
     ) -> None:
-        """`engines` are those that the user's `own` rails may ask, by model id."""
+        """`engines` are those that the user's `own` rails may ask, by model id; `prompts` must not be recited."""
         self.tracer = make_tracer(tracing, mask)
         self.metrics = CheckMetrics("output")
-        self.rails = OutputRails(BlockingEmbed(RemoteEmbedder("embed", embedder), asyncio.get_running_loop()), own)
+        embed = BlockingEmbed(RemoteEmbedder("embed", embedder), asyncio.get_running_loop())
+        self.rails = OutputRails(embed, own, prompts)
         register(engine_handles(engines))
         self.rails.load()
 

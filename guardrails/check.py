@@ -4,8 +4,8 @@ To add one: subclass `CheckPolicy` beside the function it calls, and add a field
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,9 +25,9 @@ class Subject:
     """What a check reads; a side fills what it knows.
 
     Input: the last user message as `text`, the `earlier` ones and the `vector` (d,) of the last. Output: a sentence as
-    `text`, the `passages` it may cite, the `question`, and the JSON `schema` that was asked for. Passages: one
-    passage as `text`, and the `question`. `bundled`: the vectors are the bundled embedding model's, which the trained
-    checks were trained on.
+    `text`, the `passages` it may cite, the `question`, the JSON `schema` that was asked for, and the `prompts` that
+    engines are asked with. Passages: one passage as `text`, the `scores` it was stored with, and the `question`.
+    `bundled`: the vectors are the bundled embedding model's, which the trained checks were trained on.
     """
 
     text: str
@@ -36,6 +36,8 @@ class Subject:
     question: str = ""
     passages: tuple[str, ...] = ()
     schema: str = ""
+    prompts: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
     embed: Embed | None = None
     bundled: bool = False
 

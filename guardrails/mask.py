@@ -1,7 +1,9 @@
 """Masks secrets and personal data in a stream, and in whole texts for traces and logs. `cells.py` cuts the text."""
 
-from guardrails.cells import LIMIT, Cutter
-from guardrails.sensitive import MASKED, Found, Kind, find_in_cell, mask_cell
+from collections import Counter
+
+from guardrails.cells import LIMIT, Cell, Cutter
+from guardrails.sensitive import MASKED, Found, Kind, find_in_cell, labelled
 
 WITHHELD = "[withheld]"
 """What stands for a cell as long as LIMIT and for all behind it."""
@@ -13,6 +15,7 @@ class StreamMasker:
     def __init__(self, kinds: frozenset[Kind] = MASKED) -> None:
         self.kinds = kinds
         self.cutter = Cutter()
+        self.found = Counter[str]()
 
     def feed(self, text: str) -> str:
         """Take new text, return what may leave."""
@@ -26,9 +29,17 @@ class StreamMasker:
         """The cells whose end is known, masked."""
         out = []
         for cell in self.cutter.cut(text, final):
-            long = len(cell.text) >= LIMIT
-            out += [cell.gap, WITHHELD if long else mask_cell(cell.text, cell.before, cell.after, self.kinds)]
+            out += [cell.gap, self.masked(cell)]
         return "".join(out)
+
+    def masked(self, cell: Cell) -> str:
+        """What leaves for a cell; what it loses is counted."""
+        if len(cell.text) >= LIMIT:
+            self.found["withheld"] += 1
+            return WITHHELD
+        spans = [f for f in find_in_cell(cell.text, cell.before, cell.after) if f.kind in self.kinds]
+        self.found.update(span.kind for span in spans)
+        return labelled(cell.text, spans)
 
 
 def mask(text: str, kinds: frozenset[Kind] = MASKED) -> str:

@@ -16,10 +16,14 @@ SHOWN = 32_000
 
 
 class OutputRails:
-    """Role `Validator` of rag/stages.py. `embed` is for checks that compare meanings, `own` the user's rails."""
+    """Role `Validator` of rag/stages.py. `embed` is for checks that compare meanings, `own` the user's rails.
 
-    def __init__(self, embed: Embed | None = None, own: RailsConfig | None = None) -> None:
+    `prompts` are the texts of the templates that engines are asked with: an answer must not recite them.
+    """
+
+    def __init__(self, embed: Embed | None = None, own: RailsConfig | None = None, prompts: Sequence[str] = ()) -> None:
         self.embed = embed
+        self.prompts = tuple(prompts)
         self.own = UserRails(own or RailsConfig(), "output")
         self.workers = Workers()
         self.rails = Rails("output")
@@ -33,7 +37,14 @@ class OutputRails:
         """Judge `sentence`; `[n]` in it cites `hits[n - 1]`."""
         side = parse_policy(settings.policy).output
         passages = tuple(" ".join((h.passage.title, *h.passage.headings)) + "\n" + h.passage.text for h in hits)
-        subject = Subject(sentence, question=question, passages=passages, schema=settings.schema, embed=self.embed)
+        subject = Subject(
+            sentence,
+            question=question,
+            passages=passages,
+            schema=settings.schema,
+            prompts=self.prompts,
+            embed=self.embed,
+        )
         shown = [{"role": "user", "content": "?"}, {"role": "assistant", "content": sentence[:SHOWN]}]
         verdict = await self.rails.run(shown, lambda: judge(side, subject, self.workers), side.unchecked)
         leaving = "".join(verdict.masked) or sentence

@@ -39,18 +39,22 @@ class Characters(CheckPolicy):
 
 
 class LeakCheck(CheckPolicy):
-    """A canary, or a run of words of a protected text that neither a passage nor the question holds."""
+    """A canary, or a run of words of a protected text that neither a passage nor the question holds.
+
+    The templates that engines are asked with are protected unless `prompts` is false.
+    """
 
     action: Reaction = action_field("block")
     canaries: tuple[str, ...] = Field((), description="Strings that must never leave, compared without case.")
     protected: tuple[str, ...] = Field(
         (),
-        description="Texts not to be recited, such as the prompt template; what they hold in double quotes may be.",
+        description="Further texts not to be recited; what they hold in double quotes may be.",
     )
+    prompts: bool = Field(True, description="Whether the prompt templates in use are protected like `protected`.")
     words: int = Field(8, ge=4, le=50, description="Consecutive words of a protected text that count as a leak.")
 
     def check(self, subject: Subject) -> Finding:
-        leaks = prepared(self.canaries, self.protected, self.words)
+        leaks = prepared(self.canaries, (*self.protected, *(subject.prompts if self.prompts else ())), self.words)
         told = leaks.find(subject.text, [*subject.passages, subject.question])
         return Finding(bool(told), float(bool(told)), told)
 

@@ -8,6 +8,7 @@ from guardrails.check import Embed, Subject
 from guardrails.judge import judge
 from guardrails.policy import PassagePolicy, parse_policy
 from guardrails.workers import Workers
+from rag.scan import as_read
 from rag.types import Hit, RequestSettings, Verdict
 
 
@@ -28,8 +29,8 @@ class PassageRails:
 
     async def judge(self, side: PassagePolicy, hit: Hit, question: str) -> Verdict:
         passage = hit.passage
-        text = "\n".join((passage.title, *passage.headings, passage.text))
-        subject = Subject(text, question=question, embed=self.embed, bundled=self.bundled)
+        text = as_read(passage.title, passage.headings, passage.text)
+        subject = Subject(text, question=question, scores=passage.scores, embed=self.embed, bundled=self.bundled)
         verdict = await judge(side, subject, self.workers)
         named = (replace(c, detail=": ".join(filter(None, (passage.id, c.detail)))) for c in verdict.checks)
         return replace(verdict, checks=tuple(named))

@@ -99,13 +99,12 @@ def blanked(text: str, found: Sequence[Found]) -> str:
     return "".join([*parts, text[at:]])
 
 
-def mask_cell(text: str, before: str, after: str, kinds: frozenset[Kind]) -> str:
-    """`text` with each span of `kinds` as its kind in brackets."""
+def labelled(text: str, found: Sequence[Found]) -> str:
+    """`text` with each span that was found in it as its kind in brackets."""
     parts, at = [], 0
-    for span in find_in_cell(text, before, after):
-        if span.kind in kinds:
-            parts += [text[at : span.start], f"[{LABELS.get(span.kind, span.kind)}]"]
-            at = span.end
+    for span in found:
+        parts += [text[at : span.start], f"[{LABELS.get(span.kind, span.kind)}]"]
+        at = span.end
     return "".join([*parts, text[at:]])
 
 

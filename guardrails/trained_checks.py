@@ -19,6 +19,7 @@ from guardrails.check import (
     on_error_field,
 )
 from guardrails.injection import Classifier
+from guardrails.passage_scores import score_name
 from guardrails.passages import PassageScanner, Scored
 from rag.types import Vector
 
@@ -86,13 +87,19 @@ class Topics(CheckPolicy):
 
 
 class Instructions(CheckPolicy):
-    """A sentence in a passage that tells the model what to do, amid others on another matter."""
+    """A sentence in a passage that tells the model what to do, amid others on another matter.
+
+    The score that the passage was stored with counts, where this very classifier gave it.
+    """
 
     action: Dropping = action_field("drop")
     budget_ms: int = budget_field(2_000)
     threshold: float = Field(0.5, ge=0, le=1, description="Score from which a passage is dropped; 1 is the surest.")
 
     def check(self, subject: Subject) -> Finding:
+        stored = subject.scores.get(score_name(subject.bundled))
+        if stored is not None:
+            return Finding(stored >= self.threshold, round(stored, 3), "scored when stored")
         found = scanned(subject.text, subject.embed or nothing, subject.bundled)
         return Finding(found.score >= self.threshold, round(found.score, 3))
 

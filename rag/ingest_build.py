@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from rag import parts
 from rag.duplicates import Duplicates, Signature
 from rag.errors import RaglanError
 from rag.ingest_scan import CONFLICT
+from rag.manifest import Suspicious
+from rag.scan import suspicion
 from rag.store import Entry, Store
 
 LOAD = 1_000
@@ -39,6 +42,7 @@ class Plan:
     documents: int = 0
     passages: int = 0
     duplicates: int = 0
+    suspicious: list[Suspicious] = field(default_factory=list)
 
 
 def plan(folder: Path, wanted: Mapping[str, str]) -> Plan:
@@ -60,6 +64,7 @@ def plan(folder: Path, wanted: Mapping[str, str]) -> Plan:
         if earlier is None:
             out.rows.setdefault(path, set()).add(at)
             out.passages += 1
+            out.suspicious += suspicious(row)
             continue
         out.duplicates += 1
         urls = out.also.setdefault(found[earlier][:2], [])
@@ -69,11 +74,19 @@ def plan(folder: Path, wanted: Mapping[str, str]) -> Plan:
     return out
 
 
+def suspicious(row: Mapping[str, Any]) -> list[Suspicious]:
+    """What is to be told of a row's passage, if anything is."""
+    score = suspicion(json.loads(row["scores"]))
+    if score is None:
+        return []
+    return [Suspicious(tenant=row["tenant"], document=row["document_id"], passage=row["id"], score=score)]
+
+
 def light_rows(folder: Path, wanted: Mapping[str, str]) -> list[tuple[Path, int, dict[str, Any]]]:
     """The wanted rows without their texts and vectors; of an item that stands in two parts, those of the first."""
     out = []
     first: dict[str, Path] = {}
-    columns = ["item", "hash", "document_id", "tenant", "groups", "url", "same", "near"]
+    columns = ["item", "hash", "id", "document_id", "tenant", "groups", "url", "same", "near", "scores"]
     for path in parts.paths(folder):
         for at, row in enumerate(pq.read_table(path, columns=columns).to_pylist()):
             if wanted.get(row["item"]) == row["hash"] and first.setdefault(row["item"], path) == path:

@@ -19,9 +19,12 @@ from rag.errors import InvalidInput, RaglanError
 from rag.ingest_scan import CONFLICT, Origin, Scan, gone_keys, scan
 from rag.manifest import Manifest, Unreadable, write_atomically
 from rag.read import READERS, ReadConfig
+from rag.scan import DEFAULT_SCANNER
 
 TOKEN_BYTES = 2_000_000_000
 """Some 40,000 passages of 128 tokens."""
+SHOWN = 20
+"""Suspicious passages that are printed; the report holds all."""
 KEPT = 3
 """Versions kept at least."""
 
@@ -103,15 +106,25 @@ def unchanged(parent: Manifest, wanted: dict[str, str], failed: dict[str, Unread
 
 
 def report(args: argparse.Namespace, collection: Collection, manifest: Manifest) -> int:
-    """Write the report of what could not be read, and say so; return the exit status."""
+    """Write the report of what could not be read and of what is suspicious, and say so; return the exit status."""
     path = args.report or collection.folder(manifest.version) / "report.json"
     unreadable = [{"document": key, "reason": one.reason} for key, one in sorted(manifest.unreadable.items())]
-    content = {"version": manifest.version, "documents": manifest.documents, "unreadable": unreadable}
+    suspicious = [one.model_dump() for one in sorted(manifest.suspicious, key=lambda one: -one.score)]
+    content: dict[str, object] = {"version": manifest.version, "documents": manifest.documents}
+    content |= {"unreadable": unreadable, "suspicious": suspicious}
     write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False))
     for one in unreadable:
         print(f"{one['document']}: {one['reason']}", file=sys.stderr)
     if unreadable:
         print(f"{len(unreadable)} documents could not be read: the reasons stand above and in {path}", file=sys.stderr)
+    for one in suspicious[:SHOWN]:
+        print(f"{one['passage']}: reads like an instruction to the model, score {one['score']:.2f}", file=sys.stderr)
+    if suspicious:
+        print(
+            f"{len(suspicious)} suspicious passages were indexed; the policy says whether answers may use them. "
+            f"All of them stand in {path}",
+            file=sys.stderr,
+        )
     return 1 if unreadable else 0
 
 
@@ -128,7 +141,11 @@ def parser() -> argparse.ArgumentParser:
     add("--no-promote", action="store_true", help="build the new version, but let the old one serve on")
     add("--rebuild", action="store_true", help="use nothing again, and keep no documents of other sources")
     add("--wait", action="store_true", help="wait for another job on the collection instead of giving up")
-    add("--report", type=Path, help="where to write what could not be read; default: beside the manifest")
+    add(
+        "--report",
+        type=Path,
+        help="where to write what could not be read and what is suspicious; default: beside the manifest",
+    )
     add("--keep", type=int, default=KEPT, help="versions to keep; the serving and the previous one always stay")
     add("--ray", choices=("auto", "always", "never"), default="auto", help="a Ray Data job; auto: for many documents")
     add("--ray-address", default="local", help="the Ray cluster, or 'local' to start one for the job")
@@ -140,6 +157,7 @@ def parser() -> argparse.ArgumentParser:
         default=TOKEN_BYTES,
         help="most bytes of token vectors kept for the reranker, about 400 a token; 0: it embeds what it meets",
     )
+    add("--scanner", default=DEFAULT_SCANNER, help="what scores passages for instructions to the model, as MODULE:NAME")
     add("--engine", default="{}", help='JSON with settings of store.index, such as {"quantization": "scalar"}')
     add("--qdrant-url", default="", help="write to this Qdrant server instead of the embedded store")
     add("--api-key-file", type=Path, help="file that holds the Qdrant server's key")

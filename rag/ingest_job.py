@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import subprocess
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +21,7 @@ from rag.ingest_rows import Embedded, Prepared, Preparer, RowConfig, embedded
 from rag.ingest_scan import Item, Scan
 from rag.manifest import Manifest, Unreadable
 from rag.read import ReadConfig
+from rag.scan import find_scanner
 from rag.store import IndexConfig
 from rag.token_files import token_bytes
 from rag.versions import make_engine
@@ -35,13 +37,14 @@ class EngineFailed(RaglanError):
 
 
 class Job:
-    """Builds a version of `collection`. `done` counts the items that were read for it."""
+    """Builds a version of `collection`. `done` counts the items that were read for it. Raises InvalidInput."""
 
     def __init__(self, collection: Collection, args: argparse.Namespace, embed: EmbedConfig, found: Scan) -> None:
         self.collection = collection
         self.args = args
         self.found = found
-        self.config = RowConfig(ReadConfig(), ChunkConfig(), embed)
+        self.config = RowConfig(ReadConfig(), ChunkConfig(), embed, args.scanner)
+        find_scanner(args.scanner)
         index = IndexConfig.model_validate_json(args.engine)
         self.engine = make_engine(collection, embed.dimensions, args.qdrant_url, args.api_key_file, index)
         self.done = 0
@@ -111,8 +114,9 @@ class Job:
             return
         embedder = SentenceEmbedder(self.config.embed)
         embedder.load()
-        for batch in batches(map(Preparer(self.config), todo)):
-            yield batch, embedded(batch, embedder)
+        scanner = self.config.make_scanner(embedder)
+        for batch in ahead(batches(map(Preparer(self.config), todo))):
+            yield batch, embedded(batch, embedder, scanner)
 
     async def fill(self, version: str, planned: Plan) -> None:
         """Load the engine and close it."""
@@ -148,6 +152,7 @@ class Job:
             documents=planned.documents,
             passages=planned.passages,
             duplicates=planned.duplicates,
+            suspicious=tuple(planned.suspicious),
             chunk=self.config.chunk.model_dump(mode="json"),
             embed=self.config.embed.model_dump(mode="json"),
             engine=self.engine.settings(),
@@ -165,6 +170,15 @@ def batches(prepared: Iterable[Prepared]) -> Iterator[list[Prepared]]:
             batch = []
     if batch:
         yield batch
+
+
+def ahead(batches: Iterator[list[Prepared]]) -> Iterator[list[Prepared]]:
+    """The batches, each read and cut in a thread while the one before it is embedded."""
+    with ThreadPoolExecutor(1) as thread:
+        pending = thread.submit(next, batches, None)
+        while (batch := pending.result()) is not None:
+            pending = thread.submit(next, batches, None)
+            yield batch
 
 
 def code_version() -> dict[str, str]:

@@ -56,14 +56,15 @@ class Reader:
 
 
 class Embedding:
-    """Embeds items' passages; keeps the model."""
+    """Embeds and scores items' passages; keeps the models."""
 
     def __init__(self, config: RowConfig) -> None:
         self._embedder = SentenceEmbedder(config.embed.model_copy(update={"threads": config.embed.threads or 1}))
         self._embedder.load()
+        self._scanner = config.make_scanner(self._embedder)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
         prepared = [pickle.loads(one) for one in batch["prepared"]]  # noqa: S301
-        made = embedded(prepared, self._embedder)
+        made = embedded(prepared, self._embedder, self._scanner)
         bare = [Prepared(one.item, reason=one.reason) for one in prepared]
         return {"batch": [pickle.dumps((bare, made))]}

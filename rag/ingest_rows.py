@@ -9,23 +9,31 @@ from typing import Any
 
 from rag.chunk import ChunkConfig, chunk, embedded_text
 from rag.duplicates import signature
-from rag.embed import EmbedConfig, SentenceEmbedder, TokenCounter
+from rag.embed import BUNDLED, EmbedConfig, SentenceEmbedder, TokenCounter
 from rag.errors import RaglanError, TooLarge, UnreadableDocument
 from rag.ingest_scan import Item, Origin
 from rag.parts import row
 from rag.read import ReadConfig, read_documents
+from rag.scan import as_read, find_scanner, scores
 from rag.sparse import document_vector
+from rag.stages import Scanner
 from rag.tokens import PackedTokens, pack, token_key
 from rag.types import Document, Passage
 
 
 @dataclass(frozen=True, slots=True)
 class RowConfig:
-    """All that the rows of an item depend on beside the item."""
+    """All that the rows of an item depend on beside the item. `scanner` is what scores passages, as MODULE:NAME."""
 
     read: ReadConfig
     chunk: ChunkConfig
     embed: EmbedConfig
+    scanner: str = ""
+
+    def make_scanner(self, embedder: SentenceEmbedder) -> Scanner | None:
+        """What scores the passages, if anything does. Raises InvalidInput."""
+        make = find_scanner(self.scanner)
+        return make(embedder.encode, self.embed.model == BUNDLED) if make else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +81,21 @@ def with_sides(passage: Passage, text: str, item: Item) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Rows with their dense vectors, and token vectors by the keys of the rows' texts."""
+    """Rows with their dense vectors and scores, and token vectors by the keys of the rows' texts."""
 
     rows: list[dict[str, Any]]
     tokens: dict[bytes, PackedTokens]
 
 
-def embedded(prepared: Sequence[Prepared], embedder: SentenceEmbedder) -> Embedded:
+def embedded(prepared: Sequence[Prepared], embedder: SentenceEmbedder, scanner: Scanner | None) -> Embedded:
     """The rows of all items. Blocks."""
     rows = [row for one in prepared for row in one.rows]
     texts = [text for one in prepared for text in one.texts]
     vectors, tokens = embedder.encode_with_tokens(texts)
     keys = (token_key(embedder.config.model, text) for text in texts)
+    found = scores([as_read(row["title"], row["headings"], row["text"]) for row in rows], vectors, scanner)
     return Embedded(
-        [row | {"vector": vector} for row, vector in zip(rows, vectors, strict=True)],
+        [row | {"vector": v, "scores": json.dumps(s)} for row, v, s in zip(rows, vectors, found, strict=True)],
         dict(zip(keys, map(pack, tokens), strict=True)),
     )
 

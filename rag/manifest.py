@@ -20,6 +20,17 @@ class Unreadable(BaseModel):
     reason: str
 
 
+class Suspicious(BaseModel):
+    """An indexed passage that reads like an instruction to the model, and its score in [0, 1]."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tenant: str
+    document: str
+    passage: str
+    score: float
+
+
 class Manifest(BaseModel):
     """A version's record; `items` and `unreadable` are by the item's key: the path from its source's name on."""
 
@@ -35,6 +46,7 @@ class Manifest(BaseModel):
     documents: int = 0
     passages: int = 0
     duplicates: int = 0
+    suspicious: tuple[Suspicious, ...] = ()
     chunk: Mapping[str, Any] = {}
     embed: Mapping[str, Any] = {}
     engine: Mapping[str, Any] = {}

@@ -41,6 +41,7 @@ def schema(dimensions: int) -> pa.Schema:
             "headings": pa.list_(pa.string()),
             "groups": pa.list_(pa.string()),
             "metadata": pa.string(),
+            "scores": pa.string(),
             "start": pa.int64(),
             "end": pa.int64(),
             "same": pa.binary(),
@@ -68,7 +69,7 @@ def to_entry(row: dict[str, Any], vector: np.ndarray[Any, Any], also: tuple[str,
     """What the store writes for a row."""
     given: dict[str, Any] = {name: row[name] for name in FIELDS}
     given |= {"headings": tuple(row["headings"]), "groups": tuple(row["groups"]), "also": also}
-    passage = Passage(**given, metadata=json.loads(row["metadata"]))
+    passage = Passage(**given, metadata=json.loads(row["metadata"]), scores=json.loads(row["scores"]))
     return Entry(passage, vector, SparseVector(tuple(row["indices"]), tuple(row["values"])))
 
 

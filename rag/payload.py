@@ -31,7 +31,8 @@ def payloads(passages: Sequence[Passage]) -> list[dict[str, Any]]:
         key = (passage.tenant, passage.document_id)
         whole = {"headings": list(passage.headings), "groups": list(passage.groups), "also": list(passage.also)}
         place = {"position": seen[key], "passages": counts[key]}
-        out.append(asdict(passage) | whole | {"metadata": dict(passage.metadata)} | place | marks(passage))
+        kept = {"metadata": dict(passage.metadata), "scores": dict(passage.scores)}
+        out.append(asdict(passage) | whole | kept | place | marks(passage))
         seen[key] += 1
     return out
 

@@ -35,6 +35,11 @@ class PromptTemplate(BaseModel):
     system: str = Field("", description="System message; empty: none.")
     user: str = Field("{{ question }}", description="What the last user message becomes.")
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the template itself tells an engine, with its markup."""
+        return tuple(text for text in (self.system, self.user) if text)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

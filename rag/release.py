@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from rag.stages import Masker, Stages
+from rag.masking import Masking
+from rag.stages import Stages
 from rag.types import FinishReason, Hit, Piece, RequestSettings, Usage, Verdict
 
 SENTENCE_END = re.compile(r"(?:[.!?…][\"')\]]*(?:\s*\[\d{1,3}\])*\s+|\n+)(?=[^\s\[])")
@@ -38,8 +39,8 @@ async def release(
     it back until then.
     """
     done = Release()
-    texts = masked(pieces, stages.masker() if settings.validate else None, done)
-
+    masking = Masking(stages.masker()) if settings.validate else None
+    texts = masked(pieces, masking, done)
     held = bool(settings.schema) and settings.hold_json
     sentence_settings = settings if held else replace(settings, schema="")
 
@@ -61,6 +62,8 @@ async def release(
                 break
     if settings.validate and settings.schema and not held and done.finish_reason != "content_filter":
         done.verdicts += (await stages.validator.conforms(done.text, settings),)
+    if masking:
+        done.verdicts += (Verdict(True, (masking.check(),)),)
     yield done
 
 
@@ -71,7 +74,7 @@ def leaving(sentence: str, verdict: Verdict | None) -> str:
     return "".join(verdict.masked) or sentence if verdict.allowed else verdict.refusal
 
 
-async def masked(pieces: AsyncGenerator[Piece], masker: Masker | None, done: Release) -> AsyncGenerator[str]:
+async def masked(pieces: AsyncGenerator[Piece], masker: Masking | None, done: Release) -> AsyncGenerator[str]:
     """The pieces' text, by a masker without secrets and personal data; how it ended is noted in `done`."""
     async with aclosing(pieces) as stream:
         async for piece in stream:

@@ -1,6 +1,6 @@
 """The roles an answer is made by. Serve handles play them in production, `rag/fakes.py` in tests."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -50,6 +50,19 @@ class Library(Protocol):
 
     async def hidden(self, ids: Sequence[str], tenant: str, groups: tuple[str, ...] = ()) -> list[str]:
         """Those of `ids` that are documents which `groups` may not read."""
+        ...
+
+
+class Scanner(Protocol):
+    """Scores passages when they are stored. Runs in process, and blocks."""
+
+    @property
+    def name(self) -> str:
+        """What the scores are kept under; another one where the same passage would score otherwise."""
+        ...
+
+    def scan(self, texts: Sequence[str], vectors: Vector) -> Sequence[float]:
+        """Return how much each passage reads like an instruction to the model, in [0, 1]."""
         ...
 
 
@@ -140,6 +153,11 @@ class PromptWriter(Protocol):
 
 class Masker(Protocol):
     """Masks secrets and personal data in a stream; holds back what may be the start of one. One per answer."""
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        """How many stretches of each kind were masked so far."""
+        ...
 
     def feed(self, text: str) -> str:
         """Take new text, return what may leave."""

@@ -44,7 +44,8 @@ class Document:
 class Passage:
     """A stretch of a document: `text == document.text[start:end]`, under its `headings` path, outermost first.
 
-    `also` are the URLs of the near-identical passages that this one stands for.
+    `also` are the URLs of the near-identical passages that this one stands for. `scores` are those it was stored with,
+    by the name of what gave them (rag/scan.py).
     """
 
     id: str
@@ -59,6 +60,7 @@ class Passage:
     tenant: str = "default"
     groups: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,18 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class DocumentInfo:
-    """A document as the store lists it; `passages` counts its stored passages."""
+    """A document as the store lists it; `passages` counts its stored passages.
+
+    `suspicious` are the scores of passages that read like instructions to the model, by the passage's id. They are
+    told when the document is added, and only then.
+    """
 
     id: str
     title: str
     url: str
     passages: int
     metadata: Mapping[str, str] = field(default_factory=dict)
+    suspicious: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

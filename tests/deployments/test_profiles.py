@@ -129,6 +129,18 @@ def test_rails_that_are_wrong_are_refused_before_anything_is_deployed(tmp_path: 
         build({**args, "rails": {"config": str(tmp_path / "missing")}})
 
 
+def test_the_validator_protects_the_prompts_in_use_and_a_missing_one_is_refused() -> None:
+    args = load("gpu.yaml")["applications"][0]["args"]
+    *_, protected = deployments(build(args))["Validator"].init_args
+    told = "\n".join(protected)
+    assert "You answer questions from the numbered passages below" in told
+    assert "You rewrite the last question of a conversation" in told
+    assert "Evidence:" not in told  # of the demo model's, which this profile does not use
+    models = [{**args["models"][0], "prompt": "nothing@1"}]
+    with pytest.raises(ValueError, match=r"models\.prompt.*nothing@1"):
+        build({**args, "models": models})
+
+
 def test_only_the_users_own_rails_get_the_engines(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("rails: {input: {flows: [regex check input]}}")
     args = load("local.yaml")["applications"][0]["args"]

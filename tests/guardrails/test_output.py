@@ -1,11 +1,15 @@
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import guardrails.output_checks
+from guardrails.leaks import Leaks
 from guardrails.output import OutputRails
+from guardrails.output_checks import LeakCheck
 from guardrails.policy import OutputPolicy, Policy
+from rag.prompt import load_templates
 from rag.types import Check, Hit, Passage, RequestSettings, Verdict
 
 SETTINGS = RequestSettings(model="demo", prompt="quote")
@@ -79,6 +83,38 @@ async def test_a_canary_ends_the_answer(rails: OutputRails) -> None:
     assert not verdict.allowed
     assert verdict.refusal == OutputPolicy().refusal
     assert [c.detail for c in verdict.checks if c.action == "block"] == ["canary"]
+
+
+TEMPLATES = load_templates(Path(__file__).parents[2] / "prompts")
+PROMPTS = [text for template in TEMPLATES.values() for text in template.texts]
+
+
+@pytest.fixture(scope="module")
+def prompted() -> OutputRails:
+    rails = OutputRails(prompts=PROMPTS)
+    rails.load()
+    return rails
+
+
+async def test_the_prompt_in_use_is_not_recited(prompted: OutputRails) -> None:
+    told = "Sure: You answer questions from the numbered passages below, and from nothing else."
+    checks = await validate(prompted, told)
+    assert (checks["leaks"].action, checks["leaks"].detail) == ("block", "protected text")
+    assert (await validate(prompted, told, settings=by(leaks={"prompts": False})))["leaks"].action == "pass"
+    quoted = [Hit(Passage("p", "doc", f"The prompt reads: {told}"), 1.0)]
+    assert (await validate(prompted, told, quoted))["leaks"].action == "pass"
+    own = by(leaks={"protected": ["The orchid blooms at night under seven lamps of brass."]})
+    for text in (told, "The orchid blooms at night under seven lamps."):
+        assert (await validate(prompted, text, settings=own))["leaks"].action == "block"
+
+
+def test_the_handbook_can_be_quoted() -> None:
+    leaks = Leaks([], PROMPTS, LeakCheck().words)
+    pages = {path.name: path.read_text() for path in (Path(__file__).parents[2] / "docs").glob("*.md")}
+    lines = [(name, line) for name, page in pages.items() for line in page.splitlines()]
+    alone = {name for name, line in lines if leaks.find(line, [])}
+    assert alone == {"prompts.md"}  # which tells what a template says
+    assert [line for name, line in lines if leaks.find(line, [pages[name]])] == []
 
 
 @pytest.mark.parametrize(("text", "action"), [("a \ud800 b", "block"), ("a \x1b[31m b", "flag"), ("a\tb\n", "pass")])

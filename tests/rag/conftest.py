@@ -33,6 +33,9 @@ class CountingEmbedder:
     def load(self) -> None:
         """There are no weights."""
 
+    def encode(self, texts: Sequence[str]) -> Vector:
+        return asyncio.run(FakeEmbedder().embed(texts))
+
     def encode_with_tokens(self, texts: Sequence[str]) -> tuple[Vector, list[TokenVectors]]:
         type(self).texts += len(texts)
         vectors = asyncio.run(FakeEmbedder().embed(texts))

@@ -27,7 +27,8 @@ def folder(tmp_path: Path, counting: type[CountingEmbedder]) -> Path:
 
 
 def run(folder: Path, *more: str) -> int:
-    return main(["--index", str(folder.parent / "index"), "--dimensions", "64", str(folder), *more])
+    fixed = ["--dimensions", "64", "--scanner", "rag.fakes:FakeScanner"]
+    return main(["--index", str(folder.parent / "index"), *fixed, str(folder), *more])
 
 
 def ids(folder: Path) -> set[str]:
@@ -168,7 +169,7 @@ sys.exit(status)
 
 
 def child(point: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    arguments = ["--index", str(folder.parent / "index"), "--dimensions", "64", str(folder)]
+    arguments = ["--index", str(folder.parent / "index"), "--dimensions", "64", "--scanner=", str(folder)]
     command = [sys.executable, "-c", CHILD, point, *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path(__file__).parents[2])
 

@@ -35,7 +35,7 @@ async def test_sentences_leave_whole_and_in_order() -> None:
     assert out == ["It scales. [1] ", "It stops. ", "Now"]
     assert done.text == "It scales. [1] It stops. Now"
     assert (done.finish_reason, done.usage) == ("length", Usage(3, 3))
-    assert len(done.verdicts) == 3
+    assert len(done.verdicts) == 4  # the masker's is the last
 
 
 async def test_a_blocked_sentence_never_leaves_and_ends_the_answer() -> None:
@@ -79,13 +79,13 @@ JSON = ['{"a": "One. ', "Two.\n", '"}']
 async def test_an_answer_by_a_schema_streams_and_is_judged_by_it_at_the_end() -> None:
     out, done = await run(JSON, RequestSettings("quote", "quote@1", schema="{}"))
     assert out == ['{"a": "One. ', "Two.\n", '"}']
-    assert [[c.name for c in v.checks] for v in done.verdicts] == [[], [], [], ["json_schema"]]
+    assert [[c.name for c in v.checks] for v in done.verdicts] == [[], [], [], ["json_schema"], ["masker"]]
 
 
 async def test_an_answer_by_a_schema_that_may_be_refused_is_held_until_it_is_judged() -> None:
     out, done = await run(JSON, RequestSettings("quote", "quote@1", schema="{}", hold_json=True))
     assert out == ['{"a": "One. Two.\n"}']
-    assert len(done.verdicts) == 1
+    assert len(done.verdicts) == 2
 
 
 async def test_a_masked_sentence_leaves_masked() -> None:
@@ -118,6 +118,20 @@ async def test_what_the_masker_holds_back_leaves_at_the_end() -> None:
 
     steps = [s async for s in release(stream(["x"]), fake_stages(masker=Holding), (), "?", SETTINGS)]
     assert steps[0] == "all"
+
+
+async def test_what_was_masked_is_told_also_where_the_answer_is_blocked() -> None:
+    class Counting(FakeMasker):
+        def feed(self, text: str) -> str:
+            self.found["card"] = self.found.get("card", 0) + 1
+            return text
+
+    for parts, reason in ((["One. ", "Two."], "length"), (["One. ", "The SECRET. ", "More."], "content_filter")):
+        *_, done = [s async for s in release(stream(parts), fake_stages(masker=Counting), (), "?", SETTINGS)]
+        assert isinstance(done, Release)
+        [check] = done.verdicts[-1].checks
+        assert done.finish_reason == reason
+        assert (check.name, check.action, check.detail) == ("masker", "mask", f"card {check.score:.0f}")
 
 
 @given(st.lists(st.text(alphabet="ab. \n[1]!?", max_size=12), max_size=12))

@@ -47,6 +47,7 @@ def entries(document: str, tenant: str = "default", texts: list[str] | None = No
                 n * 100 + len(text),
                 {"team": "serving"},
                 tenant,
+                scores={"fake-1": 0.25},
             ),
             axis(n + (0 if document == "scaling" else 3)),
             document_vector(text),
