@@ -102,6 +102,16 @@ def faults(cluster_text: str, serve_text: str) -> list[str]:
         for n, deployment in enumerate(application["deployments"])
         if settings.sited and "ray_actor_options" in deployment
     ]
+    sleepers = {f"LLM:{model.id}" for model in settings.models if model.scaling.to_zero}
+    found += [
+        told(
+            serve_text,
+            ("applications", 0, "deployments", n, "autoscaling_config"),
+            f"{deployment['name']}: only a model with `scaling.to_zero` may have no replica",
+        )
+        for n, deployment in enumerate(application["deployments"])
+        if deployment.get("autoscaling_config", {}).get("min_replicas") == 0 and deployment["name"] not in sleepers
+    ]
     names = [deployment["name"] for deployment in application["deployments"]]
     types = node_types(yaml.safe_load(cluster_text))
     for demand in demands(settings):
