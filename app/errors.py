@@ -72,6 +72,7 @@ TABLE: dict[type[BaseException], tuple[int, str, str]] = {
     domain.Unauthenticated: (401, AUTH, "invalid_api_key"),
     domain.Overloaded: (429, LIMIT, "overloaded"),
     domain.StageUnavailable: (503, SERVER, "stage_unavailable"),
+    domain.ModelAsleep: (503, SERVER, "model_asleep"),
     domain.DeadlineExceeded: (504, SERVER, "deadline_exceeded"),
     domain.StageFailed: (500, SERVER, "stage_failed"),
     domain.RaglanError: (500, SERVER, "internal_error"),
@@ -129,7 +130,7 @@ def failure(error: BaseException) -> Failure:
 
 
 def headers_of(error: domain.RaglanError) -> dict[str, str]:
-    if isinstance(error, domain.Overloaded):
+    if isinstance(error, domain.Overloaded | domain.ModelAsleep):
         return {"Retry-After": str(error.retry_after_s)}
     if isinstance(error, domain.StageUnavailable):
         return {"Retry-After": "1"}
@@ -148,7 +149,7 @@ def record(error: BaseException, request_id: str) -> Failure:
     """Turn `error` into what the client sees; what is our fault is logged with its request id."""
     seen = failure(error)
     if seen.status >= 500:
-        expected = isinstance(error, domain.StageUnavailable | domain.DeadlineExceeded)
+        expected = isinstance(error, domain.StageUnavailable | domain.ModelAsleep | domain.DeadlineExceeded)
         log.error("request %s failed: %s", request_id, seen.message, exc_info=None if expected else error)
     return seen
 

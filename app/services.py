@@ -106,6 +106,7 @@ class Services:
     `count_tokens` counts a text's tokens as the embedding model does; it blocks.
     `read` takes a file's name and content and gives its documents; it blocks, and raises UnsupportedMedia,
     UnreadableDocument or TooLarge.
+    `awake` returns when a model can take a request. Raises ModelAsleep when it has no replica in time.
     `mask` takes secrets and personal data out of a text that is to be stored; it blocks.
     """
 
@@ -125,5 +126,6 @@ class Services:
     feedback: Feedback
     reviews: ReviewQueue
     mask: Callable[[str], str]
+    awake: Callable[[str], Awaitable[None]]
     dependencies: Callable[[], Awaitable[list[Dependency]]]
     digest: str

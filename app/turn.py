@@ -64,10 +64,14 @@ class Turn:
 
 
 async def open_turn(body: ChatRequest, context: Context, entry: Entry) -> Turn:
-    """Resolve a request. Raises UnknownModel, TooLarge, InvalidInput and Overloaded, all before a trace is opened."""
+    """Resolve a request. Raises what is wrong with it, ModelAsleep and Overloaded, all before a trace is opened.
+
+    A model is woken before the request takes its place, so that the wait is not taken for the engine's slowness.
+    """
     services = context.services
     card = context.card(body.model)
     await check(body, card, services.config)
+    await services.awake(card.id)
     entry.take(card.id)
     identity = f"chatcmpl-{uuid.uuid4().hex}"
     draft = draft_prompt(body, card, identity)

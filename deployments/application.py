@@ -4,6 +4,7 @@ from typing import Any
 
 from ray import serve
 from ray.serve import Application, Deployment
+from ray.serve.config import RequestRouterConfig
 from ray.serve.llm import LLMConfig, build_llm_deployment
 
 from deployments.embedder import Embedder
@@ -65,13 +66,20 @@ def own_rails(config: RailsConfig) -> RailsConfig:
 
 def engine(model: ModelConfig, home_site: str) -> Application:
     """One model's deployment. Its whole group stands on one node, and where it is private, at `home_site`."""
-    selector = model.placement.selector()
+    kwargs: dict[str, Any] = {"scaling": model.scaling}
+    if model.private:
+        kwargs["site"] = home_site
+    options: dict[str, Any] = {}
+    if selector := model.placement.selector():
+        options["placement_group_bundle_label_selector"] = [selector]
+    if router := model.affinity.router():
+        options["request_router_config"] = RequestRouterConfig(**router)
     return build_llm_deployment(
         engine_config(model),
         name_prefix="LLM:",
         deployment_cls=LLM,
-        bind_kwargs={"site": home_site} if model.private else None,
-        override_serve_options={"placement_group_bundle_label_selector": [selector]} if selector else None,
+        bind_kwargs=kwargs,
+        override_serve_options=options,
     )
 
 

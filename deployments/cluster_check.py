@@ -5,7 +5,7 @@ CLUSTER is a file of Ray's cluster launcher or a KubeRay RayService. Nothing is 
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +17,7 @@ from deployments.placement import ACCELERATOR_SHARE, Labels, Stage
 from deployments.settings import ModelConfig, Settings
 from deployments.yaml_lines import Place, line_of
 
+AWAKE = "only a model with `scaling.to_zero` may have no replica"
 Resources = Mapping[str, float]
 
 
@@ -102,6 +103,16 @@ def faults(cluster_text: str, serve_text: str) -> list[str]:
         for n, deployment in enumerate(application["deployments"])
         if settings.sited and "ray_actor_options" in deployment
     ]
+    sleepers = {f"LLM:{model.id}" for model in settings.models if model.scaling.to_zero}
+    found += [
+        told(
+            serve_text,
+            ("applications", 0, "deployments", n),
+            f"{name}: only a model with `scaling.to_zero` may have no replica",
+        )
+        for n, name in sleeping(application["deployments"])
+        if name not in sleepers
+    ]
     names = [deployment["name"] for deployment in application["deployments"]]
     types = node_types(yaml.safe_load(cluster_text))
     for demand in demands(settings):
@@ -111,6 +122,13 @@ def faults(cluster_text: str, serve_text: str) -> list[str]:
                 place = (*place, names.index(demand.deployment))
             found.append(told(serve_text, place, unmet(demand, types)))
     return found
+
+
+def sleeping(deployments: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    """The place and the name of each deployment that may have no replica."""
+    for n, deployment in enumerate(deployments):
+        if deployment.get("autoscaling_config", {}).get("min_replicas") == 0:
+            yield n, deployment["name"]
 
 
 def told(text: str, place: Place, message: str) -> str:

@@ -28,6 +28,7 @@ from deployments.handles import (
 from deployments.screener import Screener
 from deployments.settings import Settings, absolute
 from deployments.tracing import make_tracer
+from deployments.waking import Sleeper, Sleepers
 from guardrails.mask import StreamMasker, mask
 from guardrails.passage_scores import PassageScores
 from rag.admission import Admission
@@ -56,6 +57,9 @@ class Ingress:
             settings.templates(),
             {m.id: m.context for m in settings.models},
             {m.id: token_counter(Path(m.path) / "tokenizer.json") for m in settings.models},
+        )
+        self.sleepers = Sleepers(
+            {m.id: Sleeper(m.id, handles[f"LLM:{m.id}"], m.scaling) for m in settings.models if m.scaling.to_zero}
         )
         self.llm = engine_handles({m.id: handles[f"LLM:{m.id}"] for m in settings.models})
         template = self.prompts.templates[settings.followup.prompt]
@@ -121,12 +125,13 @@ class Ingress:
             feedback=FileFeedback(absolute(settings.feedback_path)),
             reviews=FileReviews(absolute(settings.reviews_path), settings.reviews_max_bytes),
             mask=mask,
+            awake=self.sleepers.awake,
             dependencies=self.dependencies,
             digest=settings.digest,
         )
 
     async def dependencies(self) -> list[Dependency]:
-        """Ask every stage for a sign of life, side by side."""
+        """Ask every stage for a sign of life, side by side. A model that may sleep is let sleep."""
 
         async def ask(name: str, handle: DeploymentHandle) -> Dependency:
             try:
@@ -136,7 +141,9 @@ class Ingress:
                 return Dependency(name, False, type(error).__name__)
             return Dependency(name, True)
 
-        return await asyncio.gather(*(ask(n, h) for n, h in self.handles.items()))
+        asleep = [Dependency(f"LLM:{id}", True, "may have no replica") for id in self.sleepers.models]
+        asked = [ask(n, h) for n, h in self.handles.items() if n not in {line.name for line in asleep}]
+        return [*await asyncio.gather(*asked), *asleep]
 
     async def check_health(self) -> None:
         """Alive as long as the event loop runs. Serve asks first when it has configured a new replica."""

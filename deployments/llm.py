@@ -8,6 +8,8 @@ from typing import Any
 from ray.serve.llm import LLMConfig
 from ray.serve.llm.deployment import LLMServer
 
+from deployments.autoscaling import LOAD, SLEEPS
+from deployments.engine_load import Figures, Listener, ScalingConfig
 from deployments.placement import stand_at
 from rag.begun import Begun
 from rag.errors import InvalidInput, PromptTooLong, StageFailed, StageUnavailable
@@ -17,12 +19,23 @@ from rag.types import Piece, Prompt, Usage
 class LLM(LLMServer):  # type: ignore[misc]
     """An engine replica: vLLM behind OpenAI's protocol, tensor and pipeline parallel by its placement group."""
 
+    under_way = 0
+
     async def __init__(  # type: ignore[misc]  # Serve awaits it
-        self, llm_config: LLMConfig, *, site: str | None = None, **options: Any
+        self, llm_config: LLMConfig, *, scaling: ScalingConfig, site: str | None = None, **options: Any
     ) -> None:
         """Start the engine. Raises RuntimeError where the replica must stand at `site` and does not."""
         stand_at(site)
         await super().__init__(llm_config, **options)
+        self.scaling = scaling
+        self.listener = Listener()
+        if loggers := self.engine._engine_client.logger_manager:  # none: `disable_log_stats` among the engine arguments
+            loggers.stat_loggers.append(self.listener)
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What Serve's controller is told of this replica, for deployments/autoscaling.py."""
+        figures = self.listener.figures() if self.under_way else Figures()
+        return {LOAD: figures.load(self.scaling), SLEEPS: float(self.scaling.to_zero)}
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece]:
         """Stream the answer. Raises PromptTooLong and InvalidInput for what the engine refuses.
@@ -30,6 +43,7 @@ class LLM(LLMServer):  # type: ignore[misc]
         Raises StageUnavailable when the engine is gone, so that another replica may go on.
         """
         begun = Begun(prompt.begun)
+        self.under_way += 1
         try:
             async with aclosing(self.engine.chat(chat_request(prompt), None)) as lines:
                 async for line in lines:
@@ -38,6 +52,8 @@ class LLM(LLMServer):  # type: ignore[misc]
         except StageFailed:
             await self.still_there()
             raise
+        finally:
+            self.under_way -= 1
 
     async def still_there(self) -> None:
         """Raise StageUnavailable when the engine has died under its replica."""

@@ -22,7 +22,7 @@ A dotted name such as `retrieve.top_k` means the key `top_k` in the section `ret
 Raglan validates all settings before anything starts, and refuses an unknown setting with an error that names it.
 A setting that a Serve YAML leaves out has its default.
 A change of these settings takes effect after `serve deploy`, which replaces the replicas a few at a time.
-The number of replicas and the queue lengths are Ray Serve's own options, under `deployments` of the Serve YAML.
+Bounds on replicas and queue lengths are Ray Serve's own options, under `deployments` of the Serve YAML.
 To turn tracing on, set `LANGFUSE_PUBLIC_KEY` and `LANGFUSE_SECRET_KEY`, and `LANGFUSE_BASE_URL` for your own server.
 The variable `QDRANT_API_KEY` gives the Qdrant server's key, so that the Serve YAML need not hold it.
 A value in the Serve YAML wins over its environment variable.

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from app.services import HttpConfig
+from deployments.affinity import AffinityConfig
+from deployments.engine_load import ScalingConfig
 from deployments.placement import EnginePlacement, Stage, StagePlacement
 from deployments.tracing import TracingConfig
 from guardrails.own_engine import ENGINE
@@ -58,6 +60,8 @@ class ModelConfig(BaseModel):
         None, description="Resources of one engine worker in the placement group; none: one CPU or one GPU."
     )
     placement: EnginePlacement = EnginePlacement()
+    scaling: ScalingConfig = ScalingConfig()
+    affinity: AffinityConfig = AffinityConfig()
     private: bool = Field(False, description="Whether the model's replicas must never leave `home_site`.")
 
     @property
@@ -120,6 +124,18 @@ class Settings(BaseModel):
         for n, model in enumerate(self.rails.models):
             if model.get("engine") == ENGINE and model.get("model") not in ids:
                 raise ValueError(f"rails.models.{n}.model: {model.get('model')!r} is none of {ids}")
+        return self
+
+    @model_validator(mode="after")
+    def awake(self) -> Self:
+        asked = [m.get("model") for m in self.rails.models]
+        if self.followup.mode == "llm":
+            asked.append(self.followup.model)
+        for n, model in enumerate(self.models):
+            if model.scaling.to_zero and model.id in asked:
+                raise ValueError(f"models.{n}.scaling.to_zero: follow-up questions or rails ask {model.id!r} too")
+            if model.scaling.to_zero and model.scaling.wake_s >= self.http.request_timeout_s:
+                raise ValueError(f"models.{n}.scaling.wake_s: a request ends after http.request_timeout_s")
         return self
 
     @model_validator(mode="after")

@@ -70,5 +70,14 @@ class Overloaded(StageFailed):
         self.retry_after_s = retry_after_s
 
 
+class ModelAsleep(StageFailed):
+    """A model without a replica did not get one in time; try again after `retry_after_s` seconds."""
+
+    def __init__(self, stage: str, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(stage, message)
+        self.args = (stage, message, retry_after_s)
+        self.retry_after_s = retry_after_s
+
+
 class DeadlineExceeded(StageFailed):
     """A stage did not answer within its time."""

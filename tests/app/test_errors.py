@@ -8,7 +8,15 @@ import pytest
 from app import errors as table
 from app.errors import TABLE, failure
 from rag import errors as domain
-from rag.errors import DeadlineExceeded, InvalidInput, Overloaded, RaglanError, StageFailed, StageUnavailable
+from rag.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    ModelAsleep,
+    Overloaded,
+    RaglanError,
+    StageFailed,
+    StageUnavailable,
+)
 from rag.fakes import FakeLLM
 from tests.app.world import browser, fake_services, question
 
@@ -22,7 +30,7 @@ CLASSES = [
 
 def example(kind: type[RaglanError]) -> RaglanError:
     """An instance with no argument left at its default."""
-    if issubclass(kind, Overloaded):
+    if issubclass(kind, Overloaded | ModelAsleep):
         return kind("llm", "full", 9)
     return kind("llm", "broken") if issubclass(kind, StageFailed) else kind("wrong", "field")
 
@@ -68,6 +76,7 @@ def test_a_remote_error_is_answered_with_its_cause(cause: RaglanError) -> None:
 def test_back_pressure_says_when_to_come_again() -> None:
     assert failure(Overloaded("llm", "full", 9)).headers == {"Retry-After": "9"}
     assert failure(StageUnavailable("llm")).headers == {"Retry-After": "1"}
+    assert failure(ModelAsleep("llm", "asleep", 9)).headers == {"Retry-After": "9"}
     assert failure(DeadlineExceeded("llm")).headers == {}
 
 

@@ -105,6 +105,10 @@ class FakeReviews:
         return [Review(rows[e.flagged], None if e.decision is None else rows[e.decision]) for e in entries]
 
 
+async def wide_awake(model: str) -> None:
+    """Every model has a replica."""
+
+
 def fake_mask(text: str) -> str:
     """One secret is known."""
     return text.replace("hunter2", "[secret]")
@@ -135,6 +139,7 @@ def fake_services(config: HttpConfig | None = None, roles: Mapping[str, Any] | N
         feedback=FakeFeedback(),
         reviews=FakeReviews(),
         mask=fake_mask,
+        awake=wide_awake,
         dependencies=all_ready,
         digest="d" * 16,
     )

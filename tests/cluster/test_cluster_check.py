@@ -79,6 +79,19 @@ def test_options_that_would_drop_a_placement_are_refused() -> None:
     assert fault.startswith(f"line {line_with(serve, 'ray_actor_options: {num_cpus')}: Retriever: ")
 
 
+@pytest.mark.parametrize("name", ["Ingress", "Retriever", "LLM:llama-70b", "LLM:qwen-7b"])
+def test_only_a_model_that_may_sleep_may_have_no_replica(name: str) -> None:
+    def none(serve: dict[str, Any]) -> None:
+        application = serve["applications"][0]
+        application["args"]["models"][1]["scaling"] = {"to_zero": True}
+        (found,) = (d for d in application["deployments"] if d["name"] == name)
+        found["autoscaling_config"]["min_replicas"] = 0
+
+    serve = changed(SERVE, none)
+    wanted = [] if name == "LLM:qwen-7b" else [f"{name}: only a model with `scaling.to_zero` may have no replica"]
+    assert [fault.partition(": ")[2] for fault in faults(HYBRID, serve)] == wanted
+
+
 def test_a_wrong_setting_is_refused_with_its_line() -> None:
     serve = SERVE.replace("Retriever: {cpus: 1", "Retriever: {cpus: -1")
     (fault,) = faults(HYBRID, serve)

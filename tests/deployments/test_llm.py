@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from vllm.v1.engine.exceptions import EngineDeadError
 
+from deployments.autoscaling import LOAD, SLEEPS
+from deployments.engine_load import Figures, Listener, ScalingConfig
 from deployments.llm import LLM, chat_request, pieces
 from rag.begun import Begun
 from rag.errors import InvalidInput, StageFailed, StageUnavailable
@@ -86,10 +88,13 @@ class Broken:
 class Replica:
     """An LLM without the engine that its constructor starts."""
 
-    generate, still_there = LLM.generate, LLM.still_there
+    generate, still_there, under_way = LLM.generate, LLM.still_there, 0
+    record_autoscaling_stats = LLM.record_autoscaling_stats
 
-    def __init__(self, engine: Broken) -> None:
+    def __init__(self, engine: Broken, to_zero: bool = False) -> None:
         self.engine = engine
+        self.scaling = ScalingConfig(kv_cache=0.5, to_zero=to_zero)
+        self.listener = Listener()
 
 
 @pytest.mark.parametrize(("dead", "raised"), [(EngineDeadError(), StageUnavailable), (None, StageFailed)])
@@ -101,3 +106,14 @@ async def test_an_engine_that_died_under_its_replica_is_for_another_to_go_on(
     with pytest.raises(StageFailed) as caught:
         await anext(made)
     assert type(caught.value) is raised
+
+
+async def test_a_replica_reports_its_load_only_while_it_generates() -> None:
+    replica = Replica(Broken(None), to_zero=True)
+    replica.listener.cores[0] = Figures(running=1, kv_cache=0.4)
+    assert replica.record_autoscaling_stats() == {LOAD: 0, SLEEPS: 1}
+    made = replica.generate(PROMPT)
+    await anext(made)
+    assert replica.record_autoscaling_stats() == {LOAD: 0.8, SLEEPS: 1}
+    await made.aclose()
+    assert replica.record_autoscaling_stats() == {LOAD: 0, SLEEPS: 1}

@@ -151,7 +151,7 @@ async def test_the_retriever_and_an_engine_check_their_node_first(
     with pytest.raises(RuntimeError, match="must stand at the site"):
         await Retriever.__init__(nobody, settings.store, 384, settings.tracing, "onprem")
     with pytest.raises(RuntimeError, match="must stand at the site"):
-        await LLM.__init__(nobody, engine_config(settings.models[0]), site="onprem")
+        await LLM.__init__(nobody, engine_config(settings.models[0]), scaling=settings.models[0].scaling, site="onprem")
     assert vars(nobody) == {}
 
 

@@ -91,6 +91,10 @@ def test_a_bad_setting_is_named(change: dict[str, Any], field: str) -> None:
 
 
 KEY: dict[str, Any] = {"name": "a", "sha256": "0" * 64}
+QUOTE: dict[str, Any] = {"id": "quote", "source": "models/quote"}
+SLEEPY: dict[str, Any] = {"to_zero": True}
+LLM = {"mode": "llm", "model": "quote"}
+RAILS = {"models": [{"type": "main", "engine": "raglan", "model": "quote"}]}
 
 
 @pytest.mark.parametrize(
@@ -101,6 +105,15 @@ KEY: dict[str, Any] = {"name": "a", "sha256": "0" * 64}
             r"http\.api_keys\.1\.policy: output\.leaks\.words: ",
         ),
         ({"rails": {"models": [{"type": "main", "engine": "raglan", "model": "x"}]}}, r"rails\.models\.0\.model: "),
+        (
+            {"models": [{**QUOTE, "scaling": SLEEPY}], "followup": LLM},
+            r"models\.0\.scaling\.to_zero: ",
+        ),
+        (
+            {"models": [{**QUOTE, "scaling": SLEEPY}], "rails": RAILS},
+            r"models\.0\.scaling\.to_zero: ",
+        ),
+        ({"models": [{**QUOTE, "scaling": {**SLEEPY, "wake_s": 120}}]}, r"models\.0\.scaling\.wake_s: a request ends"),
     ],
 )
 def test_what_does_not_fit_together_is_named(change: dict[str, Any], field: str) -> None:
