@@ -48,12 +48,3 @@ def test_the_report_shows_chat_and_job_side_by_side() -> None:
     row = shown([Beside("batch", chat, 7.5, 0.5)]).splitlines()[-1]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == ["batch", "5.0", "250", "250", "0.0%", "7.5", "0.5", "0"]
-        "batch",
-        "5.0",
-        "250",
-        "250",
-        "0.0%",
-        "7.5",
-        "0.5",
-        "0",
-    ]
