@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import chat, documents, embeddings, errors, feedback, health, models, openapi, reference, reviews, search
 from app.auth import Authenticate
 from app.flagged import Flags
-from app.middleware import BodyLimit, Faults, RequestId
+from app.middleware import BodyLimit, Faults, RequestId, Timing
 from app.page_routes import assets
 from app.services import HttpConfig, Services
 
@@ -27,6 +27,7 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
         responses=openapi.ERRORS,
         middleware=[
+            Middleware(Timing),
             Middleware(RequestId),
             *cors(config),
             Middleware(Faults),

@@ -56,7 +56,10 @@ class Authenticate:
             return Caller(None, self.tenant, reviewer=self.review_without_key)
         scheme, _, key = authorization.partition(" ")
         held = holder(key.strip(), self.keys) if scheme.lower() == "bearer" else None
-        return Caller(held.name, held.tenant, held.groups, held.policy, "reviewer" in held.roles) if held else None
+        if held is None:
+            return None
+        reviewer = "reviewer" in held.roles
+        return Caller(held.name, held.tenant, held.groups, held.policy, reviewer, held.priority)
 
     @staticmethod
     def path(scope: Scope) -> str:

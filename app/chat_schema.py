@@ -9,6 +9,7 @@ from pydantic import Field, StrictBool, StrictFloat, StrictStr, model_validator
 from app.filter_schema import Narrowed
 from app.schema import Closed, ModelId, TopK, Whole, Words
 from rag.errors import Unsupported
+from rag.types import Priority
 
 MAX_TOKENS = 1_000_000
 MAX_SEED = 2**53 - 1
@@ -28,7 +29,6 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "prediction": (),
     "presence_penalty": (0, 0.0),
     "reasoning_effort": (),
-    "service_tier": ("auto", "default"),
     "store": (False,),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
@@ -116,6 +116,9 @@ class JsonSchema(Closed):
 
 ResponseFormat = Annotated[PlainText | JsonObject | JsonSchema, Field(discriminator="type")]
 Stop = Annotated[StrictStr, Field(min_length=1, max_length=100)]
+ServiceTier = Literal["auto", "default", "flex", "priority"]
+TIERS: Mapping[Priority, Literal["default", "flex"]] = {"interactive": "default", "batch": "flex"}
+"""OpenAI's words for the classes of requests, as an answer names the one that served it."""
 
 
 SessionId = Annotated[StrictStr, Field(pattern=r"^[\x21-\x7e]{1,128}$", description="Groups traces.")]
@@ -145,6 +148,9 @@ class ChatRequest(Closed):
     seed: Annotated[int, Field(ge=-MAX_SEED, le=MAX_SEED), Whole] | None = None
     response_format: ResponseFormat | None = None
     n: Literal[1] | None = None
+    service_tier: ServiceTier | None = Field(
+        None, description="`flex`: a batch request, after the interactive ones. Any other: the API key's own class."
+    )
     user: Annotated[StrictStr, Field(max_length=256, description="Your user, for the trace.")] | None = None
     raglan: Options = Options()
 
@@ -159,6 +165,10 @@ class ChatRequest(Closed):
             if value is not None and not any(type(value) is type(n) and value == n for n in NEUTRAL[name]):
                 raise Unsupported(f"The parameter '{name}' is not supported here with this value.", name)
         return {k: v for k, v in body.items() if k not in NEUTRAL or k == "n"}
+
+    def priority(self, own: Priority) -> Priority:
+        """The request's class; a body may step back from the key's `own`, never forward."""
+        return "batch" if self.service_tier == "flex" else own
 
     def stops(self) -> tuple[str, ...]:
         """`stop` as a tuple."""

@@ -101,6 +101,7 @@ class ChatCompletion(Shape):
     object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
+    service_tier: Literal["default", "flex"] = Field(description="Which tier served it; `flex`: as a batch request.")
     choices: list[Choice]
     usage: Usage
     raglan: Report

@@ -12,7 +12,7 @@ from app.errors import UnknownModel
 from app.flagged import Flags
 from app.services import ModelCard, Services
 from rag.errors import DeadlineExceeded
-from rag.types import RequestSettings
+from rag.types import Priority, RequestSettings
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Caller:
     """Who calls: the key's name (None where no key is asked for), the tenant and the groups whose documents it sees.
 
-    `policy` is what the key changes of the guardrails' policy.
+    `policy` is what the key changes of the guardrails' policy, `priority` the class of its requests.
     """
 
     name: str | None
@@ -29,6 +29,7 @@ class Caller:
     groups: tuple[str, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
     reviewer: bool = False
+    priority: Priority = "interactive"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from rag.admission import Admission, Place
+from rag.admission import Admission
 from rag.answer import Begin, Event
+from rag.line import Place
 from rag.types import RequestSettings
 
 
@@ -24,6 +25,10 @@ class Entry:
     def take(self, model: str) -> None:
         """Raises Overloaded when the first text would be late."""
         self.place = self.admission.enter(model)
+
+    async def wait(self, model: str) -> None:
+        """Take a batch request's place when there is room. Raises Overloaded when it takes too long."""
+        self.place = await self.admission.wait(model)
 
     def note(self, event: Event, settings: RequestSettings) -> None:
         """Let the first text of an answer in prose tell the wait: JSON may leave as a whole, a refusal early."""

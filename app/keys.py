@@ -1,4 +1,4 @@
-"""`python -m app.keys NAME [--tenant T] [--group G] [--role R]`: makes an API key, shown once, and its entry."""
+"""`python -m app.keys NAME [--tenant T] [--group G] [--role R] [--batch]`: makes an API key, and its entry."""
 
 import argparse
 import secrets
@@ -19,11 +19,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tenant", default="default", help="whose documents the key sees (default: %(default)s)")
     parser.add_argument("--group", action="append", default=[], help="a group whose documents it also sees; repeatable")
     parser.add_argument("--role", action="append", default=[], choices=get_args(KeyRole), help="what it also may do")
+    parser.add_argument("--batch", action="store_true", help="its requests come after the interactive ones")
     options = parser.parse_args(arguments)
     key = "rgl-" + secrets.token_urlsafe(32)
     try:
         entry = KeyConfig(
-            name=options.name, sha256=digest(key), tenant=options.tenant, groups=options.group, roles=options.role
+            name=options.name,
+            sha256=digest(key),
+            tenant=options.tenant,
+            groups=options.group,
+            roles=options.role,
+            priority="batch" if options.batch else "interactive",
         )
     except ValidationError as error:
         parser.error("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors()))
@@ -33,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"  groups: [{', '.join(quoted(group) for group in entry.groups)}]")
     if entry.roles:
         print(f"  roles: [{', '.join(entry.roles)}]")
+    if entry.priority == "batch":
+        print("  priority: batch")
     return 0
 
 

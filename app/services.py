@@ -10,7 +10,7 @@ from app.review_queue import ReviewQueue
 from guardrails.policy_book import PolicyBook
 from rag.admission import Admission
 from rag.stages import Embedder, Library, Stages, Trace
-from rag.types import Document, DocumentInfo, RequestSettings
+from rag.types import Document, DocumentInfo, Priority, RequestSettings
 
 Group = Annotated[str, Field(pattern=r"^[\w.@-]{1,64}$")]
 KeyRole = Literal["reviewer"]
@@ -31,6 +31,10 @@ class KeyConfig(BaseModel):
         (),
         max_length=8,
         description="What the key may do beside asking: 'reviewer' reads and decides flagged exchanges.",
+    )
+    priority: Priority = Field(
+        "interactive",
+        description="'batch': every request of the key comes after the interactive ones, whatever it asks for.",
     )
     policy: Mapping[str, Any] = Field(
         default_factory=dict, description="Fields of the guardrails' policy that differ for this key, such as `input`."

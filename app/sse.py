@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.chat_schema import TIERS
 from app.completion import annotations, usage
 from app.connection import ClientGone, while_connected
 from app.errors import record
@@ -33,6 +34,7 @@ class Chunks:
             "object": "chat.completion.chunk",
             "created": turn.created,
             "model": turn.settings.model,
+            "service_tier": TIERS[turn.draft.priority],
         }
         self.no_usage = {"usage": None} if turn.include_usage else {}
         before, after = self.chunk({"content": "@"}, None).split(b'"@"')

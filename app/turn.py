@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from app.chat_rules import check
-from app.chat_schema import ChatRequest, text_of
+from app.chat_schema import TIERS, ChatRequest, text_of
 from app.completion import AnswerMessage, ChatCompletion, Choice, Report, annotations, guard, scored, usage
 from app.context import Context
 from app.entry import Entry
@@ -57,6 +57,7 @@ class Turn:
             id=self.id,
             created=self.created,
             model=self.settings.model,
+            service_tier=TIERS[self.draft.priority],
             choices=[Choice(message=message, finish_reason=end.finish_reason)],
             usage=usage(end),
             raglan=self.report(end),
@@ -72,15 +73,20 @@ async def open_turn(body: ChatRequest, context: Context, entry: Entry) -> Turn:
     card = context.card(body.model)
     await check(body, card, services.config)
     await services.awake(card.id)
-    entry.take(card.id)
+    priority = body.priority(context.caller.priority)
+    if priority == "interactive":
+        entry.take(card.id)
+    else:
+        await context.attended(entry.wait(card.id), "admission")
     identity = f"chatcmpl-{uuid.uuid4().hex}"
-    draft = draft_prompt(body, card, identity)
+    draft = replace(draft_prompt(body, card, identity), priority=priority)
     settings = choose(body, context.settings(card))
     metadata = {
         "request_id": context.request_id,
         "tenant": settings.tenant,
         "release": services.digest,
         "policy": settings.policy_digest,
+        "priority": priority,
     }
     if context.caller.name and body.user:
         metadata["end_user"] = body.user

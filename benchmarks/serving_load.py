@@ -18,7 +18,10 @@ REQUEST_TIMEOUT_S = 180.0
 
 @dataclass(slots=True)
 class Exchange:
-    """One request as it went. `reads` are what came and when; times are `time.perf_counter()`'s."""
+    """One request as it went. `reads` are what came and when; times are `time.perf_counter()`'s.
+
+    `timing` is the response's `Server-Timing`.
+    """
 
     case: int
     started: float
@@ -26,6 +29,7 @@ class Exchange:
     reads: list[tuple[float, bytes]] = field(default_factory=list)
     status: int = 0
     error: str = ""
+    timing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ async def exchange(session: aiohttp.ClientSession, url: str, body: bytes, case: 
     try:
         async with session.post(url, data=body, headers=headers) as response:
             seen.status = response.status
+            seen.timing = response.headers.get("Server-Timing", "")
             async for data in response.content.iter_any():
                 seen.reads.append((time.perf_counter(), data))
     except (aiohttp.ClientError, TimeoutError) as error:

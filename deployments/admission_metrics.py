@@ -1,25 +1,43 @@
-"""Prometheus figures of the admission: who was refused, and what the estimate was."""
+"""Prometheus figures of the admission, by class: who came in, who was refused, who waits, and what the estimate was."""
 
 from ray.serve.metrics import Counter, Gauge
+
+from rag.admission import Decision
+
+TAGS = ("model", "priority")
 
 
 class AdmissionMetrics:
     """Notes each decision."""
 
     def __init__(self) -> None:
+        self.admitted = Counter("raglan_admission_admitted_total", description="Chat requests admitted.", tag_keys=TAGS)
         self.refused = Counter(
             "raglan_admission_refused_total",
-            description="Chat requests refused because their first text would have been late.",
+            description="Chat requests refused: their first text would have been late, or batch had no room.",
+            tag_keys=TAGS,
+        )
+        self.waited = Counter(
+            "raglan_admission_waited_ms_total",
+            description="Milliseconds that batch requests waited for room, until they were admitted or refused.",
             tag_keys=("model",),
+        )
+        self.waiting = Gauge(
+            "raglan_admission_waiting", description="Batch requests that wait for room.", tag_keys=("model",)
         )
         self.estimated = Gauge(
             "raglan_admission_estimated_ttft_ms",
             description="Estimated milliseconds to the first text of the request that came last; 0: nothing known.",
-            tag_keys=("model",),
+            tag_keys=TAGS,
         )
 
-    def note(self, model: str, seconds: float, admitted: bool) -> None:
-        """Take one decision: the model, the estimate (0: unknown) and whether the request was admitted."""
-        self.estimated.set(round(seconds * 1e3, 3), {"model": model})
-        if not admitted:
-            self.refused.inc(1, {"model": model})
+    def note(self, decision: Decision) -> None:
+        """Take one decision."""
+        model = {"model": decision.model}
+        tags = {**model, "priority": decision.priority}
+        self.estimated.set(round(decision.estimate_s * 1e3, 3), tags)
+        (self.admitted if decision.admitted else self.refused).inc(1, tags)
+        if decision.priority == "batch":
+            self.waiting.set(decision.waiting, model)
+            if decision.waited_s:
+                self.waited.inc(round(decision.waited_s * 1e3, 3), model)

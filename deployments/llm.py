@@ -1,7 +1,7 @@
 """ray.serve.llm's server with one more method: a Prompt in, Pieces out, errors raised instead of yielded."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -13,7 +13,10 @@ from deployments.engine_load import Figures, Listener, ScalingConfig
 from deployments.placement import stand_at
 from rag.begun import Begun
 from rag.errors import InvalidInput, PromptTooLong, StageFailed, StageUnavailable
-from rag.types import Piece, Prompt, Usage
+from rag.types import Piece, Priority, Prompt, Usage
+
+PRIORITIES: Mapping[Priority, int] = {"interactive": 0, "batch": 1}
+"""VLLM's numbers: the lower is scheduled first and preempted last, where the engine's `scheduling_policy` says so."""
 
 
 class LLM(LLMServer):  # type: ignore[misc]
@@ -78,6 +81,7 @@ def chat_request(prompt: Prompt) -> Any:
         "top_p": prompt.top_p,
         "stop": list(prompt.stop) or None,
         "seed": prompt.seed,
+        "priority": PRIORITIES[prompt.priority],
         "stream": True,
         "stream_options": {"include_usage": True, "continuous_usage_stats": True},
     }

@@ -1,42 +1,32 @@
 """Who may come in when there is too much: a request whose first text would be late is refused at once.
 
-The estimate rests on what those before have waited. By Little's law (J. D. C. Little, Operations Research 9(3), 1961)
-N requests under way that are served at a rate X take N / X each. X grows with N until everything is busy, so the time
-is learned near the N at hand, where it grows as N does: each answer tells how long it took with how many under way.
+Interactive requests come before batch ones. An interactive one is judged as if no batch request were under way. A batch
+one may enter only while all that are under way fill no more than a share of the room, and waits for that for a while.
+To keep a part of the room for who matters more is the optimal rule where service times do not tell the classes apart
+(trunk reservation: B. L. Miller, Management Science 16(3), 1969). What an interactive request still waits because of
+batch is what they hold already (A. Cobham, Operations Research 2(1), 1954), and the share bounds that.
 """
 
-import heapq
+import asyncio
 import math
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rag.errors import Overloaded
+from rag.line import Line, Place
+from rag.types import Priority
 
-REMEMBERED = 256
-"""Answers that are remembered of each model."""
-FRESH_S = 60.0
-"""The seconds after which they count only where nothing newer is known."""
-NEAREST = 32
-"""Answers that an estimate rests on: those that came when about as many were under way."""
-QUANTILE = 0.95
-"""Of their times; so few of those admitted are late."""
-STEP = 1.1
-"""How many times as many as there were are tried."""
 UNKNOWN = 32
 """Requests that may be under way before the first answer."""
-LONGEST_RETRY_S = 30
-LEFT_OVER = 0.8
-"""The share of the rate of service that is promised to the refused; the rest is for who is new."""
-SERVED = 64
-"""Ends of requests that the rate of service is measured by."""
 
 
 class AdmissionConfig(BaseModel):
-    """When a chat request is refused because it would be late."""
+    """When a chat request is refused because it would be late, and what batch requests may take."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,107 +35,148 @@ class AdmissionConfig(BaseModel):
         10, gt=0, description="A request is refused when its first text is estimated to take longer, in seconds."
     )
     max_in_flight: int = Field(
-        256, ge=1, description="Most chat requests under way in one Ingress replica, for each model."
+        256, ge=1, description="Most interactive chat requests under way in one Ingress replica, for each model."
+    )
+    batch_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="The share of the room that may be filled when a batch request enters; the rest is kept for "
+        "interactive ones.",
+    )
+    batch_waiting: int = Field(
+        64, ge=0, description="Most batch requests that wait for room in one Ingress replica, for each model."
+    )
+    batch_wait_s: float = Field(
+        30, ge=0, description="Longest time that a batch request waits for room before it is refused, in seconds."
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A first text: when it came, after how many seconds, and how many were under way at its request."""
+class Decision:
+    """What became of one request: the estimate for it (0: unknown), how long it waited, how many still wait."""
 
-    at: float
-    seconds: float
-    under_way: int
-
-    def with_so_many(self, under_way: int) -> float:
-        """The seconds it would have taken. A few more than there were are taken to cost nothing: so they are tried."""
-        if under_way <= self.under_way:
-            return self.seconds * under_way / self.under_way
-        return self.seconds * max(1.0, under_way / max(self.under_way + 1, STEP * self.under_way))
-
-
-@dataclass(slots=True)
-class Place:
-    """One admitted request. Its times are the clock's."""
-
-    line: "Line"
-    entered: float
-    under_way: int
-    gone: bool = False
-
-    def answered(self) -> None:
-        """Note that the first text has left."""
-        now = self.line.clock()
-        self.line.seen.append(Answered(now, now - self.entered, self.under_way))
-
-    def leave(self) -> None:
-        """Make room. Only the first call counts."""
-        if not self.gone:
-            self.gone = True
-            self.line.under_way -= 1
-            self.line.served.append(self.line.clock())
-
-
-@dataclass(slots=True)
-class Line:
-    """One model's requests in this process. `turn` is when the next refused caller may come back."""
-
-    clock: Callable[[], float]
-    under_way: int = 0
-    turn: float = 0.0
-    seen: deque[Answered] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-    served: deque[float] = field(default_factory=lambda: deque(maxlen=SERVED))
-
-    def estimate(self, under_way: int) -> float | None:
-        """The seconds to the first text with so many under way; None without an answer to tell from."""
-        since = self.clock() - FRESH_S
-        fresh = [a for a in self.seen if a.at >= since] or self.seen
-        near = heapq.nsmallest(NEAREST, fresh, key=lambda a: (abs(math.log(a.under_way / under_way)), -a.at))
-        times = sorted(a.with_so_many(under_way) for a in near)
-        return times[math.ceil(QUANTILE * len(times)) - 1] if times else None
-
-    def retry_after_s(self, excess_s: float) -> int:
-        """Seconds to the refused caller's turn: after `excess_s`, one behind the other at the rate they are served.
-
-        So the refused do not come back together. A turn is no reservation.
-        """
-        now = self.clock()
-        recent = [at for at in self.served if at >= now - FRESH_S]
-        gap = (now - recent[0]) / len(recent) / LEFT_OVER if recent else 1.0
-        self.turn = min(max(self.turn, now + excess_s) + gap, now + LONGEST_RETRY_S)
-        return max(1, math.ceil(self.turn - now))
+    model: str
+    priority: Priority
+    estimate_s: float
+    admitted: bool
+    waited_s: float
+    waiting: int
 
 
 class Admission:
-    """Keeps the line of each model. `told` hears of each decision: model, estimated seconds (0: unknown), admitted."""
+    """Keeps the line of each model. `told` hears of each decision."""
 
     def __init__(
         self,
         config: AdmissionConfig,
         clock: Callable[[], float] = time.monotonic,
-        told: Callable[[str, float, bool], None] = lambda model, seconds, admitted: None,
+        told: Callable[[Decision], None] = lambda decision: None,
     ) -> None:
         self.config = config
         self.clock = clock
         self.told = told
-        self.lines: defaultdict[str, Line] = defaultdict(lambda: Line(clock))
+        self.lines: dict[str, Line] = {}
 
-    def enter(self, model: str) -> Place:
-        """Take a place, to be left when the request ends. Raises Overloaded with the time to come back."""
-        line = self.lines[model]
-        under_way = line.under_way + 1
-        estimate = line.estimate(under_way)
-        admitted = not self.config.enabled or under_way <= self.most(estimate)
-        self.told(model, estimate or 0.0, admitted)
-        if not admitted:
-            excess = (estimate or 0.0) - self.config.ttft_s
-            late = f"the first text would take about {estimate:.1f} s" if excess > 0 else "too many requests at once"
-            raise Overloaded("admission", late, line.retry_after_s(max(0.0, excess)))
-        line.under_way = under_way
-        return Place(line, self.clock(), under_way)
+    def line(self, model: str) -> Line:
+        """The model's line."""
+        if model not in self.lines:
+            self.lines[model] = Line(self.clock, partial(self.call_in, model))
+        return self.lines[model]
+
+    def enter(self, model: str, priority: Priority = "interactive") -> Place:
+        """Take a place now, to be left when the request ends. Raises Overloaded with the time to come back."""
+        line = self.line(model)
+        estimate_s, room = self.judge(line, priority)
+        if not room or (priority == "batch" and line.waiting):
+            self.refuse(model, priority, estimate_s)
+        self.tell(model, priority, estimate_s)
+        return line.enter(priority)
+
+    async def wait(self, model: str) -> Place:
+        """A place for a batch request, as soon as there is room and its turn. Raises Overloaded as `enter` does."""
+        line, asked = self.line(model), self.clock()
+        woken: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        take = partial(hand_over, woken)
+        estimate_s, room = self.judge(line, "batch")
+        if (room and not line.waiting) or not self.queue(model, take):
+            return self.enter(model, "batch")
+        try:
+            async with asyncio.timeout(self.config.batch_wait_s):
+                place = await woken
+        except TimeoutError:
+            self.give_up(model, take, woken)
+            self.refuse(model, "batch", estimate_s, self.clock() - asked)
+        except asyncio.CancelledError:
+            self.give_up(model, take, woken)
+            raise
+        self.tell(model, "batch", estimate_s, self.clock() - asked)
+        return place
+
+    def queue(self, model: str, take: Callable[[Place], None]) -> bool:
+        """Let a batch request wait: `take` is called with its place. False when too many wait."""
+        waiting = self.line(model).waiting
+        if len(waiting) >= self.config.batch_waiting:
+            return False
+        waiting.append(take)
+        return True
+
+    def call_in(self, model: str) -> None:
+        """Give the batch requests that wait what room there is."""
+        line = self.line(model)
+        while line.waiting and self.judge(line, "batch")[1]:
+            line.waiting.popleft()(line.enter("batch"))
+
+    def refuse(self, model: str, priority: Priority, estimate_s: float, waited_s: float = 0.0) -> NoReturn:
+        """Raise Overloaded with the time to come back."""
+        line = self.line(model)
+        self.tell(model, priority, estimate_s, waited_s, admitted=False)
+        excess_s, before = max(0.0, estimate_s - self.config.ttft_s), 0
+        why = f"the first text would take about {estimate_s:.1f} s" if excess_s else "too many requests at once"
+        if priority == "batch":
+            excess_s, before, why = 0.0, len(line.waiting), "there is no room for batch requests"
+        raise Overloaded("admission", why, line.queues[priority].retry_after_s(self.clock(), excess_s, before))
+
+    def judge(self, line: Line, priority: Priority) -> tuple[float, bool]:
+        """The seconds to the first text that count (0: unknown), and whether one more of this class may enter.
+
+        One alone waits for nobody and is a probe.
+        """
+        if priority == "interactive":
+            others = line.queues["interactive"].under_way
+            under_way = others + 1
+            estimate = line.without_batch(under_way)
+        else:
+            others = line.under_way
+            under_way = math.ceil((others + 1) / self.config.batch_share)
+            estimate = line.with_batch(under_way)
+        room = not self.config.enabled or not others or under_way <= self.most(estimate)
+        return estimate or 0.0, room
 
     def most(self, estimate: float | None) -> int:
-        """Requests that may be under way, the one that asks included. One alone waits for nobody and is a probe."""
+        """Requests that may be under way where the first text takes so long with one more."""
         if estimate is None:
             return min(UNKNOWN, self.config.max_in_flight)
-        return self.config.max_in_flight if estimate <= self.config.ttft_s else 1
+        return self.config.max_in_flight if estimate <= self.config.ttft_s else 0
+
+    def give_up(self, model: str, take: Callable[[Place], None], woken: "asyncio.Future[Place]") -> None:
+        """Wait no longer; a place that was given meanwhile is for the next."""
+        waiting = self.line(model).waiting
+        if take in waiting:
+            waiting.remove(take)
+        if woken.done() and not woken.cancelled():
+            woken.result().leave()
+
+    def tell(
+        self, model: str, priority: Priority, estimate_s: float, waited_s: float = 0.0, admitted: bool = True
+    ) -> None:
+        waiting = len(self.line(model).waiting)
+        self.told(Decision(model, priority, estimate_s, admitted, waited_s, waiting))
+
+
+def hand_over(woken: "asyncio.Future[Place]", place: Place) -> None:
+    """Give a place to who waits for it; one who waits no longer passes it on."""
+    if woken.done():
+        place.leave()
+    else:
+        woken.set_result(place)

@@ -13,6 +13,8 @@ Vector = NDArray[np.float32]
 Role = Literal["system", "user", "assistant"]
 Action = Literal["pass", "flag", "mask", "block", "drop", "error", "skipped"]
 FinishReason = Literal["stop", "length", "content_filter"]
+Priority = Literal["interactive", "batch"]
+"""The class of a request: somebody waits for an interactive answer, and a batch one takes the room that is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ class Verdict:
 class Prompt:
     """What the engine is asked: messages and sampling. `schema` is a JSON schema the answer must obey, as JSON text.
 
-    `begun` is how the answer begins: the engine goes on from there and does not repeat it.
+    `begun` is how the answer begins: the engine goes on from there and does not repeat it. A batch prompt comes after
+    every interactive one.
     """
 
     model: str
@@ -157,6 +160,7 @@ class Prompt:
     schema: str | None = None
     request_id: str = ""
     begun: str = ""
+    priority: Priority = "interactive"
 
 
 @dataclass(frozen=True, slots=True)

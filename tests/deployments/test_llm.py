@@ -34,6 +34,11 @@ def test_a_begun_answer_is_the_last_message_and_is_to_be_continued() -> None:
     assert begun.messages[-1] == {"role": "assistant", "content": "It is"}
 
 
+def test_a_batch_prompt_is_scheduled_after_interactive_ones() -> None:
+    batch = chat_request(Prompt("quote", PROMPT.messages, priority="batch"))
+    assert batch.priority > chat_request(PROMPT).priority == 0
+
+
 def test_each_piece_of_text_tells_the_tokens_used_so_far() -> None:
     assert pieces(delta("It"), Begun("")) == [Piece("It", usage=Usage(5, 2))]
     assert pieces(delta("", "stop"), Begun("")) == [Piece("", "stop", Usage(5, 2))]

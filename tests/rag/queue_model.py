@@ -1,4 +1,4 @@
-"""A simulated M/M/c queue behind an Admission: Poisson arrivals, c servers, first come first served."""
+"""A simulated M/M/c queue behind an Admission: Poisson arrivals, c servers, and a batch job beside them."""
 
 import heapq
 import itertools
@@ -6,9 +6,12 @@ import math
 import random
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 
-from rag.admission import Admission, AdmissionConfig, Place
+from rag.admission import Admission, AdmissionConfig
 from rag.errors import Overloaded
+from rag.line import Place
+from rag.types import Priority
 
 
 @dataclass
@@ -17,17 +20,19 @@ class Request:
 
     asked: float
     tries: int = 0
+    priority: Priority = "interactive"
     place: Place | None = None
 
 
 @dataclass
 class Outcome:
-    """What became of the requests; times are seconds."""
+    """What became of the interactive requests, and how many batch ones were served; times are seconds."""
 
     ttft: list[float] = field(default_factory=list)
     retry_after: list[int] = field(default_factory=list)
     second_tries: int = 0
     refused_again: int = 0
+    batch_served: int = 0
 
     def quantile(self, share: float) -> float:
         ordered = sorted(self.ttft)
@@ -35,11 +40,16 @@ class Outcome:
 
 
 class Queue:
-    """`servers` that take a second each on average, a tenth of it to the first text."""
+    """`servers` that take a second each on average, a tenth of it to the first text.
 
-    def __init__(self, servers: int, config: AdmissionConfig, seed: int = 0) -> None:
+    First come, first served; where `ordered`, interactive requests before batch ones.
+    """
+
+    def __init__(self, servers: int, config: AdmissionConfig, seed: int = 0, ordered: bool = False) -> None:
         self.now = 0.0
         self.servers = self.free = servers
+        self.ordered = ordered
+        self.until = 0.0
         self.admission = Admission(config, lambda: self.now)
         self.dice = random.Random(seed)
         self.order = itertools.count()
@@ -61,8 +71,36 @@ class Queue:
             self.now, _, what, who = heapq.heappop(self.events)
             getattr(self, what)(who)
             while self.free and self.waiting:
-                self.serve(self.waiting.popleft())
+                self.serve(self.next())
         return self.found
+
+    def next(self) -> Request:
+        """Whose turn it is."""
+        first = next((who for who in self.waiting if who.priority == "interactive"), self.waiting[0])
+        who = first if self.ordered else self.waiting[0]
+        self.waiting.remove(who)
+        return who
+
+    def beside_a_job(self, load: float, seconds: float, workers: int) -> Outcome:
+        """The same as `run`, and later a batch job beside it: so many workers that ask again when they were served."""
+        self.until = seconds
+        for _ in range(workers):
+            self.at(seconds / 8, "ask_batch", Request(0.0, priority="batch"))
+        return self.run(load, seconds)
+
+    def ask_batch(self, who: Request) -> None:
+        """Enter, or wait for a place, or come back when told to."""
+        if self.now >= self.until:
+            return
+        try:
+            self.taken(who, self.admission.enter("m", "batch"))
+        except Overloaded as refused:
+            if not self.admission.queue("m", partial(self.taken, who)):
+                self.at(self.now + refused.retry_after_s, "ask_batch", who)
+
+    def taken(self, who: Request, place: Place) -> None:
+        who.place = place
+        self.waiting.append(who)
 
     def returning(self, load: float, seconds: float, after_s: float = 0.0) -> Outcome:
         """The same, but the refused come back once: when they were told to, or `after_s` later."""
@@ -90,9 +128,13 @@ class Queue:
     def text(self, who: Request) -> None:
         assert who.place
         who.place.answered()
-        self.found.ttft.append(self.now - who.asked)
+        if who.priority == "interactive":
+            self.found.ttft.append(self.now - who.asked)
 
     def end(self, who: Request) -> None:
         assert who.place
-        who.place.leave()
         self.free += 1
+        who.place.leave()
+        if who.priority == "batch":
+            self.found.batch_served += 1
+            self.ask_batch(who)

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.admission import LONGEST_RETRY_S, UNKNOWN, Admission, AdmissionConfig, Answered, Place
+from rag.admission import UNKNOWN, Admission, AdmissionConfig, Decision
 from rag.errors import Overloaded
+from rag.line import LONGEST_RETRY_S, Answered, Place
+from rag.types import Priority
 from tests.rag.queue_model import Queue
 
 OFF = AdmissionConfig(enabled=False)
@@ -32,12 +34,12 @@ def taught(clock: Clock, times: Sequence[tuple[int, float]], ttft_s: float = 1.0
     return admission
 
 
-def fill(admission: Admission, model: str = "m") -> list[Place]:
+def fill(admission: Admission, model: str = "m", priority: Priority = "interactive") -> list[Place]:
     """Enter until refused."""
     places = []
     for _ in range(1_000):
         try:
-            places.append(admission.enter(model))
+            places.append(admission.enter(model, priority))
         except Overloaded:
             break
     return places
@@ -81,7 +83,7 @@ def test_in_time_is_in_time_however_little_is_to_spare() -> None:
     for _ in range(2_000):
         clock.now += 0.9 / len(places)
         first = places.pop(0)
-        first.line.seen.append(Answered(clock.now, 0.9, first.under_way))
+        first.line.even.seen.append(Answered(clock.now, 0.9, first.among))
         first.leave()
         places += fill(admission)
     assert len(places) > 30
@@ -100,10 +102,15 @@ def test_switched_off_everybody_comes_in() -> None:
 
 
 def test_each_decision_is_told() -> None:
-    heard: list[tuple[str, float, bool]] = []
-    admission = Admission(AdmissionConfig(max_in_flight=1), told=lambda *decision: heard.append(decision))
+    heard: list[Decision] = []
+    admission = Admission(AdmissionConfig(max_in_flight=1), told=heard.append)
     fill(admission)
-    assert heard == [("m", 0.0, True), ("m", 0.0, False)]
+    fill(admission, priority="batch")
+    assert heard == [
+        Decision("m", "interactive", 0.0, True, 0.0, 0),
+        Decision("m", "interactive", 0.0, False, 0.0, 0),
+        Decision("m", "batch", 0.0, False, 0.0, 0),
+    ]
 
 
 @given(st.lists(st.sampled_from(["enter", "leave", "leave twice", "answered"]), max_size=60))
@@ -123,7 +130,7 @@ def test_a_place_is_given_back_exactly_once(steps: list[str]) -> None:
             place.leave()
             if step == "leave twice":
                 place.leave()
-        assert admission.lines["m"].under_way == len(inside) <= 4
+        assert admission.line("m").under_way == len(inside) <= 4
 
 
 def refusals(admission: Admission, count: int) -> list[int]:
@@ -142,7 +149,7 @@ def test_the_refused_are_told_their_turn_at_the_rate_of_service() -> None:
     assert waits == sorted(waits)
     assert waits[0] == 1
     assert 11 <= waits[-1] <= 14  # a fifth of the room is for who is new
-    assert refusals(admission, 200)[-1] == LONGEST_RETRY_S
+    assert refusals(admission, 200)[-1] == LONGEST_RETRY_S["interactive"]
 
 
 def test_a_turn_that_was_told_passes_with_time() -> None:
@@ -191,3 +198,98 @@ def test_a_refusal_takes_no_time() -> None:
     begin = time.perf_counter()
     refusals(admission, 200)
     assert (time.perf_counter() - begin) / 200 < 0.005
+
+
+def test_batch_fills_only_its_share_and_interactive_comes_in_as_if_it_were_not_there() -> None:
+    alone = len(fill(taught(Clock(), [(20, 0.4)] * 40)))
+    admission = taught(Clock(), [(20, 0.4)] * 40)
+    batch = fill(admission, priority="batch")
+    assert (len(batch), len(fill(admission)), alone) == (27, 54, 54)
+    assert fill(admission, priority="batch") == []
+
+
+def test_batch_leaves_its_share_of_the_most_that_may_be_under_way() -> None:
+    admission = Admission(AdmissionConfig(max_in_flight=8, batch_share=0.25))
+    assert [len(fill(admission, priority=p)) for p in ("batch", "interactive", "batch")] == [2, 8, 0]
+
+
+def test_an_interactive_request_beside_batch_is_judged_by_the_least_it_would_take_alone() -> None:
+    """Nothing is known without batch, and what it took beside nine others is late."""
+    admission = taught(Clock(), [])
+    batch = [admission.line("m").enter("batch") for _ in range(9)]
+    place = admission.enter("m")
+    admission.clock.now += 2.0  # type: ignore[attr-defined]
+    place.answered()
+    place.leave()
+    assert len(fill(admission)) == 5
+    assert fill(admission, priority="batch") == []
+    for one in batch:
+        one.leave()
+
+
+def test_a_batch_answer_tells_the_wait_only_where_no_interactive_request_went_before_it() -> None:
+    admission = Admission(AdmissionConfig())
+    line = admission.line("m")
+    overtaken = admission.enter("m", "batch")
+    admission.enter("m").leave()
+    overtaken.answered()
+    assert (len(line.even.seen), len(line.mixed.seen)) == (0, 0)
+    admission.enter("m", "batch").answered()
+    assert (len(line.even.seen), len(line.mixed.seen)) == (1, 0)
+    admission.enter("m").answered()
+    assert (len(line.even.seen), len(line.mixed.seen)) == (1, 1)
+
+
+def test_who_waits_is_called_in_turn_and_never_passed_by_another_batch_request() -> None:
+    admission = Admission(AdmissionConfig(max_in_flight=2))
+    first = admission.enter("m", "batch")
+    called: list[int] = []
+    places: list[Place] = []
+    for n in range(3):
+        admission.queue("m", lambda place, n=n: (called.append(n), places.append(place)))  # type: ignore[misc]
+    with pytest.raises(Overloaded):
+        admission.enter("m", "batch")
+    first.leave()
+    assert called == [0]
+    places[0].leave()
+    assert called == [0, 1]
+
+
+def test_a_batch_request_is_told_the_time_that_the_waiting_before_it_take() -> None:
+    clock = Clock()
+    admission = Admission(AdmissionConfig(max_in_flight=2), clock)
+    for _ in range(10):
+        place = admission.enter("m", "batch")
+        clock.now += 2.0
+        place.leave()
+    admission.enter("m", "batch")
+    for _ in range(20):
+        assert admission.queue("m", lambda place: None)
+    with pytest.raises(Overloaded) as refused:
+        admission.enter("m", "batch")
+    assert 40 <= refused.value.retry_after_s <= 55
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("load", [0.2, 0.5, 0.8])
+def test_a_batch_job_does_not_ruin_interactive_times_and_takes_the_room_that_is_left(
+    load: float, ordered: bool
+) -> None:
+    calm = Queue(8, OFF).run(0.8, 300)
+    config = AdmissionConfig(ttft_s=1.2 * calm.quantile(0.95))
+    alone = Queue(8, config, 1).run(load, 300)
+    beside = Queue(8, config, 1, ordered).beside_a_job(load, 300, workers=96)
+    assert beside.quantile(0.95) <= config.ttft_s
+    assert len(beside.retry_after) <= len(alone.retry_after) + 0.01 * len(beside.ttft)
+    assert beside.batch_served / 300 / 8 >= 0.7 * (0.875 - load)
+
+
+def test_without_admission_the_same_job_ruins_them() -> None:
+    assert Queue(8, OFF, 1).beside_a_job(0.2, 300, workers=96).quantile(0.95) > 10
+
+
+def test_a_batch_job_beside_too_many_interactive_requests_makes_few_of_them_late() -> None:
+    calm = Queue(16, OFF).run(0.8, 150)
+    config = AdmissionConfig(ttft_s=1.2 * calm.quantile(0.95))
+    beside = Queue(16, config, 1, ordered=True).beside_a_job(1.5, 150, workers=96)
+    assert beside.quantile(0.95) <= 1.2 * config.ttft_s
