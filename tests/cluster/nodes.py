@@ -1,8 +1,8 @@
 """Machines for tests, on one kernel: each has an address, processes and shared memory of its own, and runs a Ray node.
 
-They stand on a bridge of the calling process's network namespace. Call it under tests/isolate.sh: then nothing outside can
-be reached, and nothing outlives the caller, who sees a machine's processes as ordinary ones. To kill the first of them
-is the loss of the machine. What it has on disk stays, so it can be started again.
+They stand on a bridge of the calling process's network namespace. Call it under tests/isolate.sh: then nothing outside
+can be reached, and nothing outlives the caller. The caller sees a machine's processes as ordinary ones, and to kill the
+first of them is the loss of the machine. What it has on disk stays, so it can be started again.
 """
 
 import itertools
