@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,6 +114,11 @@ class Machine:
         }
 
     @property
+    def on(self) -> bool:
+        """Whether its first process runs."""
+        return self._first is not None and self._first.is_running() and self._first.status() != psutil.STATUS_ZOMBIE
+
+    @property
     def first(self) -> psutil.Process:
         """Its first process, as the caller sees it."""
         if self._first is None:
@@ -148,7 +153,8 @@ class Machine:
         """Send `number` to its first process and wait until the machine is off: SIGKILL is the loss of the machine."""
         if self._top is None:
             return
-        self.first.send_signal(number)
+        with suppress(psutil.NoSuchProcess):
+            self.first.send_signal(number)
         try:
             self._top.wait(GONE_S)
         except subprocess.TimeoutExpired:
