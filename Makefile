@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test test-cluster system bench bench-fleet bench-overload bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-guard-live bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check cluster-status cluster-dry-run bench-batch
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test test-cluster system bench bench-fleet bench-overload bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-guard-live bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check cluster-status cluster-dry-run bench-batch chaos
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -90,6 +90,10 @@ bench-overload: $(READY) ## Goodput, refusals and time to first token at three t
 
 bench-batch: $(READY) ## What a batch job does to the people who chat: OUT=figures.json, ARGS="--callers 64"
 	@$(RUN) -m benchmarks.batch_job $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+chaos: $(READY) system ## Kill replicas, nodes and the head under traffic, one fault a minute: OUT=, ARGS="--seconds-per-fault 30"
+	@set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tests/isolate.sh $(BIN)/python -m benchmarks.chaos \
+	  $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 PASSAGES ?= 100000
 bench-search: $(READY) ## Search at size: PASSAGES=1000000, OUT=figures.json, ARGS=...

@@ -49,6 +49,10 @@ class AlreadyDecided(domain.InvalidInput):
     """A reviewer has decided otherwise before."""
 
 
+class KeyReused(domain.InvalidInput):
+    """An idempotency key came with another request before."""
+
+
 class UnsupportedBody(domain.InvalidInput):
     """The body is not of a media type this route takes."""
 
@@ -65,6 +69,7 @@ TABLE: dict[type[BaseException], tuple[int, str, str]] = {
     IdTaken: (409, INVALID, "id_taken"),
     NotReviewer: (403, AUTH, "reviewer_required"),
     AlreadyDecided: (409, INVALID, "already_decided"),
+    KeyReused: (422, INVALID, "idempotency_key_reused"),
     domain.NotFound: (404, INVALID, "not_found"),
     UnknownModel: (404, INVALID, "model_not_found"),
     UnknownDocument: (404, INVALID, "document_not_found"),

@@ -1,37 +1,24 @@
 """POST /v1/feedback: thumbs up and down, appended and never changed."""
 
-import asyncio
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from pydantic import Field, StrictStr
 
-from app.append import append
 from app.context import Here
 from app.schema import Closed, Shape
-from rag.errors import TooLarge
 
 router = APIRouter(tags=["feedback"])
 
-MAX_ROW_BYTES = 32_000
-
-
-class FileFeedback:
-    """A JSON-lines file. Each row is one append, on disk before `append` returns; replicas on one host may share it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    async def append(self, row: Mapping[str, Any]) -> None:
-        """Write one row durably. Raises TooLarge over MAX_ROW_BYTES."""
-        data = json.dumps(row).encode() + b"\n"
-        if len(data) > MAX_ROW_BYTES:
-            raise TooLarge(f"A row of feedback may have {MAX_ROW_BYTES} bytes.")
-        await asyncio.to_thread(append, self.path, data)
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=r"^[\w.:-]{1,128}$",
+        description="A name of your own for this rating: sent again with the same one, it is stored once.",
+    ),
+]
 
 
 class FeedbackRequest(Closed):
@@ -51,9 +38,13 @@ class FeedbackReceipt(Shape):
 
 
 @router.post("/v1/feedback", status_code=201, summary="Rate an answer", response_description="Stored")
-async def feedback(body: FeedbackRequest, context: Here) -> FeedbackReceipt:
-    """Keep a rating, with the time and who gave it. A second one for the same answer stands beside the first."""
+async def feedback(body: FeedbackRequest, context: Here, idempotency_key: IdempotencyKey = None) -> FeedbackReceipt:
+    """Keep a rating, with the time and who gave it. A second one for the same answer stands beside the first.
+
+    A client that had no answer may send its rating again with the same `Idempotency-Key`: it is stored once.
+    """
     row = {
+        "id": idempotency_key,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "trace_id": body.trace_id,
         "rating": body.rating,

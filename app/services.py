@@ -82,7 +82,10 @@ class Feedback(Protocol):
     """Thumbs up and down, kept for ever."""
 
     async def append(self, row: Mapping[str, Any]) -> None:
-        """Write one row durably; rows are never changed."""
+        """Write one row durably, unless one of its `id` is there; rows are never changed.
+
+        Raises KeyReused where that one says something else.
+        """
         ...
 
 

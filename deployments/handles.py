@@ -108,8 +108,15 @@ class RemoteRetriever(Remote):
         await reply(self.stage, self.timeout_s, lambda: self.handle.upsert.remote(list(passages), vectors))
 
     async def delete(self, document_id: str, tenant: str, groups: tuple[str, ...] = ()) -> bool:
-        call = self.handle.delete.remote
-        return bool(await reply(self.stage, self.timeout_s, lambda: call(document_id, tenant, groups)))
+        """A replica that died over it may have removed the document: then the next one finds none, and it is gone."""
+        tries = 0
+
+        async def call() -> bool:
+            nonlocal tries
+            tries += 1
+            return bool(await self.handle.delete.remote(document_id, tenant, groups))
+
+        return await reply(self.stage, self.timeout_s, call) or tries > 1
 
     async def documents(self, tenant: str, groups: tuple[str, ...] = ()) -> list[DocumentInfo]:
         call = self.handle.documents.remote

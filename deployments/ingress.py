@@ -12,7 +12,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from app.application import create_app
-from app.feedback import FileFeedback
+from app.feedback_file import FileFeedback
 from app.review_file import FileReviews
 from app.services import Dependency, ModelCard, Services
 from deployments.admission_metrics import AdmissionMetrics

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.feedback import MAX_ROW_BYTES, FileFeedback
+from app.errors import KeyReused
+from app.feedback_file import MAX_ROW_BYTES, FileFeedback
 from rag.errors import TooLarge
 from tests.app.world import FakeFeedback, browser, fake_services
 
@@ -51,3 +52,48 @@ async def test_a_row_is_bounded(tmp_path: Path) -> None:
     with pytest.raises(TooLarge):
         await FileFeedback(tmp_path / "f.jsonl").append({"comment": "x" * MAX_ROW_BYTES})
     assert not (tmp_path / "f.jsonl").exists()
+
+
+RATING = {"trace_id": TRACE, "rating": "up", "comment": None, "user": "ann", "tenant": "t", "id": "k-1"}
+
+
+async def test_a_rating_sent_again_under_its_key_is_stored_once_whichever_replica_it_reaches(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.jsonl"
+    replicas = [FileFeedback(path), FileFeedback(path)]
+    await asyncio.gather(*(r.append({**RATING, "id": f"k-{n}"}) for n in range(30) for r in replicas for _ in range(2)))
+    await FileFeedback(path).append(RATING)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert sorted(row["id"] for row in rows) == sorted(f"k-{n}" for n in range(30))
+
+
+async def test_a_key_is_its_callers_own_and_says_one_thing(tmp_path: Path) -> None:
+    feedback = FileFeedback(tmp_path / "feedback.jsonl")
+    await feedback.append(RATING)
+    await feedback.append({**RATING, "user": "bob"})
+    with pytest.raises(KeyReused):
+        await feedback.append({**RATING, "rating": "down"})
+    await feedback.append({**RATING, "id": None, "rating": "down"})
+    assert len((tmp_path / "feedback.jsonl").read_text().splitlines()) == 3
+
+
+async def test_what_a_crash_left_of_a_row_takes_no_later_one_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.jsonl"
+    path.write_bytes(b'{"id": "k-0", "tena')
+    feedback = FileFeedback(path)
+    for _ in range(2):
+        await feedback.append(RATING)
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()[1:]] == ["k-1"]
+
+
+async def test_the_key_is_a_header_and_a_wrong_one_is_named(tmp_path: Path) -> None:
+    feedback = FileFeedback(tmp_path / "feedback.jsonl")
+    body = {"trace_id": TRACE, "rating": "up"}
+    async with browser(fake_services(feedback=feedback)) as client:
+        keyed = {"Idempotency-Key": "a:1"}
+        codes = [(await client.post("/v1/feedback", json=body, headers=keyed)).status_code for _ in range(2)]
+        other = await client.post("/v1/feedback", json={**body, "rating": "down"}, headers=keyed)
+        wrong = await client.post("/v1/feedback", json=body, headers={"Idempotency-Key": "no spaces"})
+    assert codes == [201, 201]
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "idempotency-key")
+    assert len((tmp_path / "feedback.jsonl").read_text().splitlines()) == 1

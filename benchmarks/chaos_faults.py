@@ -1,0 +1,96 @@
+"""What is done to the cluster: replicas, Serve's controller, a worker and the head die; a drain; an update."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.chaos_cluster import HEAD, Cluster
+from benchmarks.chaos_profile import changed
+
+STAGES = ("Embedder", "Guard", "Retriever", "Reranker", "Validator", "LLM:quote", "Ingress")
+HEADLESS_S = 5.0
+NOTICE_S = 30
+"""What a drained node is told: that it will be gone after so long."""
+REPLACED_S = 10.0
+"""After the loss of a worker, until a new one is there."""
+POLL_S = 0.5
+RAY = "from ray.scripts.scripts import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`do` returns what exactly it did; the cluster is whole again when nothing is missing."""
+
+    name: str
+    do: Callable[[], Awaitable[str]]
+
+
+def faults(cluster: Cluster, config: dict[str, Any]) -> list[Fault]:
+    """All of them, in the order of a run. `config` is what runs."""
+    killing = [Fault(f"kill {stage}", lambda stage=stage: kill(cluster, stage)) for stage in STAGES]  # type: ignore[misc]
+    return [
+        *killing,
+        Fault("kill controller", lambda: kill_controller(cluster)),
+        Fault("lose worker", lambda: lose_worker(cluster)),
+        Fault("drain worker", lambda: drain_worker(cluster)),
+        Fault("restart head", lambda: restart_head(cluster)),
+        Fault("rolling update", lambda: update(cluster, config)),
+    ]
+
+
+async def kill(cluster: Cluster, deployment: str) -> str:
+    """Kill -9 one replica."""
+    replica = cluster.chance.choice(cluster.replicas(deployment))
+    replica.kill()
+    return f"process {replica.pid}"
+
+
+async def kill_controller(cluster: Cluster) -> str:
+    (controller,) = cluster.head.processes("ServeController")
+    controller.kill()
+    return f"process {controller.pid}"
+
+
+async def lose_worker(cluster: Cluster) -> str:
+    """Kill every process of a machine at once; it is switched on again later, as a new node."""
+    machine = cluster.chance.choice(list(cluster.workers.values()))
+    await asyncio.to_thread(machine.end)
+    await asyncio.sleep(REPLACED_S)
+    await asyncio.to_thread(machine.start)
+    return f"{machine.address}, replaced after {REPLACED_S:g} s"
+
+
+async def drain_worker(cluster: Cluster) -> str:
+    """A spot notice: the node is drained, and gone when its replicas are elsewhere or its time is up."""
+    machine = cluster.chance.choice(list(cluster.workers.values()))
+    node = await cluster.node_id(machine.address)
+    told = ["drain-node", f"--address={HEAD}:6379", f"--node-id={node}", "--reason-message=spot"]
+    told += ["--reason=DRAIN_NODE_REASON_PREEMPTION", f"--deadline-remaining-seconds={NOTICE_S}"]
+    await asyncio.to_thread(cluster.head.run, sys.executable, "-c", RAY, *told)
+    took = 0.0
+    while machine.processes("ServeReplica") and took < NOTICE_S:
+        await asyncio.sleep(POLL_S)
+        took += POLL_S
+    left = len(machine.processes("ServeReplica"))
+    await asyncio.to_thread(machine.end)
+    await asyncio.to_thread(machine.start)
+    return f"{machine.address}, off after {took:.0f} s with {left} replicas on it"
+
+
+async def restart_head(cluster: Cluster) -> str:
+    """Kill every process of the head, and start it again on its tables."""
+    await asyncio.to_thread(cluster.head.end)
+    await asyncio.sleep(HEADLESS_S)
+    await asyncio.to_thread(cluster.head.start)
+    return f"off for {HEADLESS_S:g} s"
+
+
+async def update(cluster: Cluster, config: dict[str, Any]) -> str:
+    """Deploy another setting, which restarts every replica."""
+    before = [replica for stage in STAGES for replica in cluster.replicas(stage)]
+    await cluster.deploy(changed(config))
+    while any(replica.is_running() for replica in before):  # noqa: ASYNC110  they tell nobody
+        await asyncio.sleep(POLL_S)
+    return f"stage_timeout_s changed, {len(before)} replicas replaced"

@@ -1,0 +1,35 @@
+"""Real Ray: the head is killed and comes back with its tables from disk; the worker answers all the while."""
+
+from typing import Any
+
+import pytest
+
+from tests.cluster.machines import play
+from tests.cluster.nodes import may_make_machines
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(not may_make_machines(), reason="needs the right to make network namespaces"),
+]
+
+
+@pytest.fixture(scope="module")
+def played() -> dict[str, Any]:
+    return play("tests.cluster.head_loss", "kept")
+
+
+def test_requests_and_streams_are_answered_without_a_head(played: dict[str, Any]) -> None:
+    assert played["faults"] == []
+    assert min(played["answered"].values()) > 10
+
+
+def test_the_head_takes_back_the_replicas_that_run(played: dict[str, Any]) -> None:
+    assert played["told"]["applications"] == {"talk": "RUNNING"}
+    assert len(played["before"]) == 2
+    assert played["after"] == played["before"]
+
+
+def test_the_head_that_came_back_deploys(played: dict[str, Any]) -> None:
+    teller, fault = played["late"]
+    assert not fault
+    assert teller not in played["before"]
