@@ -4,6 +4,7 @@ The original waits for its tree of prefixes with `ray.get`, which stops every re
 messages that are a tuple, and fails requests when the tree's node is lost. Serve pickles this module by value.
 """
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,6 +24,8 @@ from rag.types import Prompt
 
 LONGEST = 16_000
 """Characters of a prompt that are compared."""
+PATIENCE_S = 0.5
+"""Longest wait for the tree, such as when its node hangs."""
 
 
 class PrefixRouter(PrefixCacheAffinityRouter):  # type: ignore[misc]
@@ -41,8 +44,9 @@ class PrefixRouter(PrefixCacheAffinityRouter):  # type: ignore[misc]
         before = set(self._replica_id_set)
         super(PrefixCacheAffinityRouter, self).update_replicas(replicas)
         after = set(self._replica_id_set)
-        self._tree_actor.add_tenants.remote(names(after - before), time.time())
-        self._tree_actor.remove_tenants.remote(names(before - after))
+        if after != before:
+            self._tree_actor.add_tenants.remote(names(after - before), time.time())
+            self._tree_actor.remove_tenants.remote(names(before - after))
 
     def on_replica_actor_died(self, replica_id: ReplicaID) -> None:
         """Forget a dead replica."""
@@ -63,9 +67,12 @@ class PrefixRouter(PrefixCacheAffinityRouter):  # type: ignore[misc]
             return [[]]
         known = {replica.replica_id.to_full_id_str(): replica for replica in candidate_replicas}
         try:
-            matched, found = await self._tree_actor.prefix_match.remote(text, list(known))
-            if len(matched) < self._match_rate_threshold * len(text):
-                found = await self._tree_actor.get_smallest_tenants.remote()
+            async with asyncio.timeout(PATIENCE_S):
+                matched, found = await self._tree_actor.prefix_match.remote(text, list(known))
+                if len(matched) < self._match_rate_threshold * len(text):
+                    found = await self._tree_actor.get_smallest_tenants.remote()
+        except TimeoutError:
+            return [[]]
         except RayActorError:
             self.initialize_state(**self._settings)
             self._tree_actor.add_tenants.remote(names(self._replica_id_set), time.time())

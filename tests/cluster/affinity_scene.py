@@ -6,6 +6,7 @@ from typing import Any
 
 import ray
 from ray import serve
+from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 
 from rag.types import Message, Prompt
@@ -13,6 +14,7 @@ from rag.types import Message, Prompt
 APP = "twins"
 IMBALANCE = 4
 FEW, MANY = 3, 24
+LIMIT_S = 30.0
 APPLICATION: dict[str, Any] = {
     "name": APP,
     "route_prefix": None,
@@ -51,14 +53,30 @@ class Client:
         return dict(Counter(await asyncio.gather(*(self.ask(topic, 10) for _ in range(many)))))
 
 
+async def grown() -> Any:
+    """The tree of prefixes, as soon as it answers."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            try:
+                tree = ray.get_actor("PrefixTree", namespace=f"serve::{APP}::LLM:twin")
+                await tree.get_smallest_tenants.remote()
+            except (ValueError, RayActorError):
+                await asyncio.sleep(0.1)
+            else:
+                return tree
+
+
 async def scene() -> dict[str, Any]:
     """What went where: topic by topic, few at once, many at once, and when the tree of prefixes was lost."""
     client = Client(serve.get_app_handle(APP))
+    await client.ask("first", 0)
+    tree = await grown()
     seen: dict[str, Any] = {"in_turn": await client.in_turn("alpha", "beta")}
     seen["few"] = await client.at_once("alpha", FEW)
     seen["many"] = await client.at_once("alpha", MANY)
     await client.handle.check_health.remote()
-    ray.kill(ray.get_actor("PrefixTree", namespace=f"serve::{APP}::LLM:twin"))
+    ray.kill(tree)
     seen["tree_lost"] = await client.in_turn("gamma")
+    await grown()
     seen["tree_again"] = await client.in_turn("delta", "epsilon")
     return seen
