@@ -81,7 +81,7 @@ def streamed(reply: Reply) -> Answer:
     else:
         ending = "error" if chunks and "error" in chunks[-1] else "silent"
     deltas = [choice["delta"] for chunk in chunks for choice in chunk.get("choices", ())]
-    report = next((chunk["raglan"] for chunk in reversed(chunks) if "raglan" in chunk), {})
+    report: dict[str, Any] = next((chunk["raglan"] for chunk in reversed(chunks) if "raglan" in chunk), {})
     return reported(ending, "".join(delta.get("content") or "" for delta in deltas), report)
 
 

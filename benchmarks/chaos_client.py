@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-TIMEOUT_S = 90.0
+TIMEOUT_S = 150.0
 CONNECT_S = 2.0
 CHECK_S = 0.5
 UNREACHED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)

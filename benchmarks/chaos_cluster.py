@@ -23,6 +23,8 @@ CPUS = 4
 """Logical ones of a worker: either holds the whole application."""
 RECONNECT_S = 120
 """How long a worker goes on without a head."""
+DRAINING_S = 10
+"""How long an Ingress replica that stops goes on answering, until every HAProxy knows; Serve's default is 30."""
 PATIENCE_S = 10
 START_S = 60
 STARTED = "Ray runtime started"
@@ -74,7 +76,8 @@ class Cluster:
         """Ray's id of the living node at `address`."""
         told = await self.call("GET", "/nodes?view=summary")
         rows = (row["raylet"] for row in told["data"]["summary"])
-        return next(row["nodeId"] for row in rows if row["nodeManagerAddress"] == address and row["state"] == "ALIVE")
+        living = (row for row in rows if row["nodeManagerAddress"] == address and row["state"] == "ALIVE")
+        return str(next(living)["nodeId"])
 
     def replicas(self, deployment: str) -> list[psutil.Process]:
         """The processes of a deployment's replicas."""
@@ -111,6 +114,7 @@ def cluster(folder: Path, seed: int) -> Iterator[Cluster]:
     shared = {
         **environment(),
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": str(DRAINING_S),
         "RAY_gcs_storage": "rocksdb",
         "RAY_gcs_storage_path": str(folder / "gcs"),
         "RAY_gcs_rpc_server_reconnect_timeout_s": str(RECONNECT_S),

@@ -73,11 +73,11 @@ class Aim:
 
 
 def rows(windows: Sequence[Window], outcomes: Sequence[Outcome]) -> list[Row]:
-    """A row for each window, in order: the requests that were sent in it, and those that its fault found and broke."""
+    """A row for each window, in order: its requests, and those that its fault broke or an engine went on with."""
     held: list[list[Outcome]] = [[] for _ in windows]
     starts = [window.began for window in windows]
     for outcome in outcomes:
-        moment = outcome.at + outcome.seconds if outcome.fault else outcome.at
+        moment = outcome.at + outcome.seconds if outcome.fault or outcome.resumed else outcome.at
         sent = bisect_right(starts, outcome.at) - 1
         held[min(sent + 1, bisect_right(starts, moment) - 1)].append(outcome)
     return [row(window, found) for window, found in zip(windows, held, strict=True)]

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from deployments.settings import ROOT
 
@@ -37,8 +37,8 @@ _cables = itertools.count()
 def may_make_machines() -> bool:
     """Whether this process may make namespaces and connect them."""
     tools = all(shutil.which(name) for name in ("ip", "unshare", "nsenter"))
-    made = tools and subprocess.run(["unshare", "--net", "--pid", "--fork", "true"], capture_output=True, check=False)
-    return bool(made) and made.returncode == 0
+    trial = ["unshare", "--net", "--pid", "--fork", "true"]
+    return tools and subprocess.run(trial, capture_output=True, check=False).returncode == 0
 
 
 @contextmanager
