@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from rag.stages import Masker
-from rag.types import Check
+from rag.types import Action, Check
 
 NAME = "masker"
 
@@ -34,5 +34,5 @@ class Masking:
         """What was masked so far: the score counts the stretches, the detail names their kinds."""
         found = self.masker.found
         kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(found.items()))
-        action = "mask" if found else "pass"
+        action: Action = "mask" if found else "pass"
         return Check(NAME, action, float(sum(found.values())), round(self.seconds * 1e3, 3), kinds)
