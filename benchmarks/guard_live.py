@@ -48,9 +48,7 @@ def main() -> int:
     """Measure, print the table, write the JSON; 1 when an answer failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20, help="times that each question is asked (default: 20)")
-    parser.add_argument(
-        "--ways", type=ways, default=list(WAYS), help=f"some of {','.join(WAYS)}"
-    )
+    parser.add_argument("--ways", type=ways, default=list(WAYS), help=f"some of {','.join(WAYS)}")
     parser.add_argument("--max-tokens", type=int, default=128, help="longest answer; the demo model ends by itself")
     parser.add_argument("--out", type=Path, default=ROOT / "var" / "bench" / "guard_live.json")
     args = parser.parse_args()

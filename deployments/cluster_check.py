@@ -106,11 +106,7 @@ def faults(cluster_text: str, serve_text: str) -> list[str]:
     ]
     sleepers = {f"LLM:{model.id}" for model in settings.models if model.scaling.to_zero}
     found += [
-        told(
-            serve_text,
-            ("applications", 0, "deployments", n),
-            f"{name}: only a model with `scaling.to_zero` may have no replica",
-        )
+        told(serve_text, ("applications", 0, "deployments", n), f"{name}: {AWAKE}")
         for n, name in sleeping(application["deployments"])
         if name not in sleepers
     ]
