@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test test-cluster system bench bench-fleet bench-overload bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check cluster-status cluster-dry-run
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test test-cluster system bench bench-fleet bench-overload bench-batch bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check cluster-status cluster-dry-run
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -87,6 +87,9 @@ bench: $(READY) ## The bare engine, ray.serve.llm and Raglan, side by side
 
 bench-overload: $(READY) ## Goodput, refusals and time to first token at three times the capacity: URL=, ARGS="--seconds 30"
 	@$(RUN) -m benchmarks.overload $(if $(URL),--url "$(URL)") $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+bench-batch: $(READY) ## What a batch job does to the people who chat: OUT=figures.json, ARGS="--callers 64"
+	@$(RUN) -m benchmarks.batch_job $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 PASSAGES ?= 100000
 bench-search: $(READY) ## Search at size: PASSAGES=1000000, OUT=figures.json, ARGS=...

@@ -88,11 +88,11 @@ class Queue:
     def retry_after_s(self, now: float, excess_s: float, before: int) -> int:
         """Seconds to the refused caller's turn: after `excess_s` and the `before` who wait, one behind the other.
 
-        So the refused do not come back together. A turn is no reservation. Where no batch request has ended lately,
-        nobody knows, and the longest time is told.
+        So the refused do not come back together. A turn is no reservation. Where no batch request has ended for a
+        minute, they end no faster than one a minute.
         """
         longest = LONGEST_RETRY_S[self.priority]
-        gap = self.gap_s(now) or (1.0 if self.priority == "interactive" else longest)
+        gap = self.gap_s(now) or (1.0 if self.priority == "interactive" else FRESH_S)
         self.turn = min(max(self.turn, now + excess_s + before * gap) + gap, now + longest)
         return max(1, math.ceil(self.turn - now))
 

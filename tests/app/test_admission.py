@@ -13,7 +13,6 @@ from app.services import HttpConfig, KeyConfig, Services
 from rag.admission import Admission, AdmissionConfig
 from rag.errors import RaglanError, StageFailed, StageUnavailable
 from rag.fakes import FakeGuard, FakeLLM
-from rag.line import LONGEST_RETRY_S
 from rag.types import Piece, Prompt
 from tests.app.world import MODEL, Connection, FakeTracer, browser, fake_services, question, sse
 
@@ -195,7 +194,7 @@ async def test_a_batch_request_without_room_is_refused_with_a_time_to_come_back(
         llm.go.set()
         assert (await first).status_code == 200
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "overloaded")
-    assert int(refused.headers["retry-after"]) == LONGEST_RETRY_S["batch"]
+    assert 60 <= int(refused.headers["retry-after"]) <= 61  # no batch request has ended for a minute
     assert (under_way(services), len(services.admission.line(MODEL).waiting)) == (0, 0)
 
 

@@ -164,6 +164,12 @@ def test_a_reviewers_key_prints_its_role(capsys: pytest.CaptureFixture[str]) -> 
         keys.main(["rita", "--role", "king"])
 
 
+def test_a_batch_key_prints_its_class(capsys: pytest.CaptureFixture[str]) -> None:
+    assert keys.main(["night", "--batch"]) == 0
+    [entry] = yaml.safe_load(capsys.readouterr().out.partition("YAML:\n")[2])
+    assert KeyConfig.model_validate(entry).priority == "batch"
+
+
 async def test_a_key_meets_its_own_policy_and_the_answer_and_the_trace_name_it() -> None:
     seen: list[RequestSettings] = []
 

@@ -268,6 +268,11 @@ def test_a_batch_request_is_told_the_time_that_the_waiting_before_it_take() -> N
     with pytest.raises(Overloaded) as refused:
         admission.enter("m", "batch")
     assert 40 <= refused.value.retry_after_s <= 55
+    clock.now += 61
+    for _ in range(5):
+        with pytest.raises(Overloaded) as later:
+            admission.enter("m", "batch")
+    assert later.value.retry_after_s == LONGEST_RETRY_S["batch"]
 
 
 @pytest.mark.parametrize("ordered", [False, True])

@@ -50,6 +50,16 @@ def test_a_sharded_engine_gives_the_same_answer(raglan: Running) -> None:
     assert len(raglan.replicas("LLM:quote-tp2")) == 1
 
 
+def test_a_batch_request_gets_the_same_answer_and_is_told_its_tier(raglan: Running) -> None:
+    tiers = {
+        tier: raglan.openai.chat.completions.create(**ask(QUESTION, service_tier=tier))  # type: ignore[call-overload]
+        for tier in ("default", "flex")
+    }
+    assert {tier: answer.service_tier for tier, answer in tiers.items()} == {"default": "default", "flex": "flex"}
+    assert len({answer.choices[0].message.content for answer in tiers.values()}) == 1
+    assert raglan.metric("ray_raglan_admission_admitted_total") > 0
+
+
 def test_an_unanswerable_question_gets_the_fixed_sentence(raglan: Running) -> None:
     body = ask("What did Napoleon eat for breakfast on Elba?")
     answer = raglan.openai.chat.completions.create(**body)  # type: ignore[call-overload]
