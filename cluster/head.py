@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 KEEPER = Path(tempfile.gettempdir()) / "raglan-head"
 """Where the keeper's id stands, and with `.log` what a detached one says."""
