@@ -33,6 +33,6 @@ async def test_who_waits_for_a_model_takes_no_place_yet() -> None:
     async with browser(services) as client:
         request = asyncio.create_task(client.post(PATH, json=question()))
         await asyncio.sleep(0.05)
-        assert services.admission.lines[MODEL].under_way == 0
+        assert services.admission.line(MODEL).under_way == 0
         woken.set()
         assert (await request).status_code == 200
