@@ -13,9 +13,10 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
+from deployments.ending import cluster_faults, serve_faults, told
 from deployments.placement import ACCELERATOR_SHARE, Labels, Stage
 from deployments.settings import ModelConfig, Settings
-from deployments.yaml_lines import Place, line_of
+from deployments.yaml_lines import Place
 
 Resources = Mapping[str, float]
 
@@ -86,7 +87,7 @@ def group_resources(group: Mapping[str, Any]) -> dict[str, float]:
 
 
 def faults(cluster_text: str, serve_text: str) -> list[str]:
-    """What is wrong, each naming the file's line; empty when the cluster can hold the application."""
+    """What is wrong in the Serve YAML, each naming its line; empty when the cluster can hold the application."""
     serve = yaml.safe_load(serve_text)
     application = serve["applications"][0]
     try:
@@ -103,19 +104,15 @@ def faults(cluster_text: str, serve_text: str) -> list[str]:
         if settings.sited and "ray_actor_options" in deployment
     ]
     names = [deployment["name"] for deployment in application["deployments"]]
-    types = node_types(yaml.safe_load(cluster_text))
+    cluster = yaml.safe_load(cluster_text)
+    types = node_types(cluster)
     for demand in demands(settings):
         if not any(kind.holds(demand) for kind in types):
             place: Place = ("applications", 0, "deployments")
             if demand.deployment in names:
                 place = (*place, names.index(demand.deployment))
             found.append(told(serve_text, place, unmet(demand, types)))
-    return found
-
-
-def told(text: str, place: Place, message: str) -> str:
-    """A fault with its line."""
-    return f"line {line_of(text, place)}: {message}"
+    return found + serve_faults(serve_text, settings, cluster)
 
 
 def unmet(demand: Demand, types: list[NodeType]) -> str:
@@ -131,9 +128,11 @@ def main() -> int:
     parser.add_argument("cluster", type=Path)
     parser.add_argument("serve", type=Path)
     args = parser.parse_args()
-    found = faults(args.cluster.read_text(), args.serve.read_text())
+    cluster, serve = args.cluster.read_text(), args.serve.read_text()
+    found = [f"{args.serve}: {fault}" for fault in faults(cluster, serve)]
+    found += [f"{args.cluster}: {fault}" for fault in cluster_faults(cluster, yaml.safe_load(serve))]
     for fault in found:
-        print(f"{args.serve}: {fault}", file=sys.stderr)
+        print(fault, file=sys.stderr)
     if not found:
         print(f"{args.cluster} can hold {args.serve}")
     return 1 if found else 0

@@ -6,76 +6,66 @@ Prints one JSON object: how many requests were answered in each part of it, whic
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.cluster import nodes
+from tests.cluster.driver import on, settled
 from tests.cluster.traffic import Traffic, ask
 
 HEAD, WORKER = "10.9.0.1", "10.9.0.2"
 APART_S = 5.0
 """How long the worker goes on without a head: longer than Ray takes to notice."""
-PATIENCE_S = 40
-
-
-def on(machine: nodes.Machine, work: str) -> str:
-    """Do one thing of tests/cluster/talk.py in a driver on `machine`."""
-    return machine.run(sys.executable, "-c", f"from tests.cluster import talk; talk.{work}", timeout=90)
-
-
-def settled(machine: nodes.Machine) -> dict[str, Any]:
-    """What Serve's controller tells when every application runs, or at last."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        told: dict[str, Any] = json.loads(on(machine, "show()").splitlines()[-1])
-        if set(told["applications"].values()) == {"RUNNING"} or time.monotonic() > deadline:
-            return told
 
 
 def play(head: nodes.Machine, worker: nodes.Machine) -> dict[str, Any]:
-    """Deploy, lose the head, get it back, deploy again."""
+    """Deploy; lose the head's machine, get it back, deploy again; kill a process of the head."""
     head.start()
     worker.start()
     on(head, "deploy('talk', 2)")
+    moments = {}
     paths = ("/talk", "/talk?lines=20&pause=0.05")
     with Traffic(paths, lambda: WORKER) as traffic:
         time.sleep(2)
-        lost = time.monotonic()
+        moments["lost"] = time.monotonic()
         head.end()
         time.sleep(APART_S)
-        back = time.monotonic()
+        moments["back"] = time.monotonic()
         head.start()
-        told = settled(head)
+        told = [settled(head)]
         on(head, "deploy('late', 1)")
         late = ask(WORKER, "/late")
-    before = {answer.teller for answer in traffic.answers if answer.ended < lost}
+        moments["killed"] = time.monotonic()
+        (tables,) = head.processes("/gcs/gcs_server")
+        tables.kill()
+        tables.wait()
+        told.append(settled(head))
+        moments["settled"] = time.monotonic()
+        time.sleep(2)
     return {
-        "before": sorted(before),
-        "after": sorted({answer.teller for answer in traffic.since(back)}),
-        "answered": {
-            "before": sum(not a.fault for a in traffic.answers if a.ended < lost),
-            "apart": sum(not a.fault for a in traffic.answers if lost <= a.began < back),
-            "after": sum(not a.fault for a in traffic.since(back)),
-        },
-        "faults": [(round(a.began - lost, 2), a.fault) for a in traffic.faults()],
+        "parts": parts(traffic, moments),
+        "faults": [(round(a.began - moments["lost"], 2), a.fault) for a in traffic.faults()],
         "told": told,
         "late": [late.teller, late.fault],
-        "recovered_s": round(time.monotonic() - back, 1),
     }
+
+
+def parts(traffic: Traffic, moments: Mapping[str, float]) -> dict[str, list[Any]]:
+    """From each moment on: how many requests that began then were answered, and by whom; the first began before any."""
+    edges = [0.0, *moments.values(), float("inf")]
+    found = {}
+    for name, begin, end in zip(("first", *moments), edges, edges[1:], strict=False):
+        whole = [a for a in traffic.answers if begin <= a.began < end and not a.fault]
+        found[name] = [len(whole), sorted({answer.teller for answer in whole})]
+    return found
 
 
 def main(folder: Path, kept: bool) -> int:
     head = nodes.head(HEAD, folder / "h", folder / "gcs" if kept else None)
     worker = nodes.worker(WORKER, folder / "w", HEAD, "--num-cpus=4", RAY_gcs_rpc_server_reconnect_timeout_s="120")
-    with nodes.bridge():
-        try:
-            print(json.dumps(play(head, worker)))
-        except BaseException:
-            sys.stderr.write(head.log()[-3000:] + worker.log()[-3000:])
-            raise
-        finally:
-            head.end()
-            worker.end()
+    with nodes.bridge(), nodes.on(head, worker):
+        print(json.dumps(play(head, worker)))
     return 0
 
 

@@ -28,7 +28,6 @@ BOOT = """mount -t tmpfs tmpfs /dev/shm && ip link set lo up || exit 1
 until ip link set eth0 up 2>/dev/null; do sleep 0.02; done
 ip addr add "$MACHINE/24" dev eth0 && exec "$@"
 """
-RAY = str(Path(sys.executable).with_name("ray"))
 PORT = 6379
 OBJECTS = 80_000_000
 GONE_S = 20
@@ -103,6 +102,7 @@ class Machine:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "RAY_TMPDIR": str(self.folder),
+            "TMPDIR": str(self.folder),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_prestart_worker_first_driver": "0",
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "haproxy.cfg"),
@@ -131,39 +131,71 @@ class Machine:
                 continue
         return found
 
+    def begin(self, *command: str) -> subprocess.Popen[str]:
+        """A command that runs on the machine beside what the caller does, with what it says to stdout and stderr."""
+        inside = ["nsenter", "--target", str(self.first.pid), "--net", "--pid", "--mount", f"--wdns={ROOT}", *command]
+        variables = {**self.environment, "RAY_ADDRESS": self.cluster}
+        return subprocess.Popen(
+            inside, env=variables, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
     def run(self, *command: str, timeout: float = 60) -> str:
         """What a command prints that runs on the machine; Ray's drivers find its cluster by themselves.
 
         Raises CalledProcessError when it fails, and shows its output.
         """
-        inside = ["nsenter", "--target", str(self.first.pid), "--net", "--pid", "--mount", f"--wdns={ROOT}", *command]
-        variables = {**self.environment, "RAY_ADDRESS": self.cluster}
-        done = subprocess.run(inside, env=variables, capture_output=True, text=True, timeout=timeout, check=False)
-        if done.returncode:
-            sys.stderr.write(done.stdout + done.stderr)
-            done.check_returncode()
-        return done.stdout
+        process = self.begin(*command)
+        try:
+            said, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        if process.returncode:
+            sys.stderr.write(said)
+            raise subprocess.CalledProcessError(process.returncode, command)
+        return said
 
     def end(self, number: int = signal.SIGKILL) -> None:
         """Send `number` to its first process and wait until the machine is off: SIGKILL is the loss of the machine."""
         if self._top is None:
             return
-        self.first.send_signal(number)
         try:
+            self.first.send_signal(number)
             self._top.wait(GONE_S)
+        except psutil.NoSuchProcess:
+            self._top.wait()
         except subprocess.TimeoutExpired:
             self.first.kill()
             self._top.wait()
         self._top = self._first = None
 
     def log(self) -> str:
-        return (self.folder / "log").read_text(errors="replace")
+        """What Ray said to its terminal."""
+        file = self.folder / "log"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+
+@contextmanager
+def on(*machines: Machine) -> Iterator[None]:
+    """In the end switch off what is on; when something was raised, show the machines' logs first."""
+    try:
+        yield
+    except BaseException:
+        for machine in machines:
+            sys.stderr.write(f"--- {machine.address}\n{machine.log()[-3000:]}\n")
+        raise
+    finally:
+        for machine in machines:
+            machine.end()
 
 
 def head(address: str, folder: Path, storage: Path | None = None, *flags: str, **variables: str) -> Machine:
-    """A Ray head that holds no replica; its tables are kept on disk in `storage`, or in memory only."""
+    """A Ray head that holds no replica and starts again when a process of it dies, as cluster/head.py keeps it.
+
+    Its tables are on disk in `storage`, or in memory only. `flags` are those of `ray start`.
+    """
     kept = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(storage)} if storage else {}
-    command = [RAY, "start", "--head", "--block", f"--port={PORT}", f"--node-ip-address={address}", "--num-cpus=0"]
+    command = [sys.executable, "-m", "cluster.head", f"--port={PORT}", f"--node-ip-address={address}", "--num-cpus=0"]
     if not any(flag.startswith("--include-dashboard") for flag in flags):
         command.append("--include-dashboard=false")
     command += [f"--object-store-memory={OBJECTS}", *flags]
@@ -173,5 +205,5 @@ def head(address: str, folder: Path, storage: Path | None = None, *flags: str, *
 def worker(address: str, folder: Path, head_address: str, *flags: str, **variables: str) -> Machine:
     """A Ray worker; `flags` are those of `ray start`, such as --num-cpus and --labels."""
     cluster = f"{head_address}:{PORT}"
-    command = [RAY, "start", "--block", f"--address={cluster}", f"--node-ip-address={address}"]
+    command = ["ray", "start", "--block", f"--address={cluster}", f"--node-ip-address={address}"]
     return Machine(address, folder, [*command, f"--object-store-memory={OBJECTS}", *flags], cluster, variables)

@@ -58,9 +58,13 @@ def deploy(name: str, replicas: int, grace_s: float = 20) -> None:
 
 
 def show() -> None:
-    """Print the status of every application and of every proxy, by the address of its node."""
+    """Print each application's status and number of running replicas, and each proxy's state by its node's address."""
     connect()
     status = serve.status()
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes()}
-    proxies = {nodes[node]: state for node, state in status.proxies.items()}
-    print(json.dumps({"applications": {n: a.status for n, a in status.applications.items()}, "proxies": proxies}))
+    told = {
+        "applications": {name: app.status for name, app in status.applications.items()},
+        "replicas": {n: a.deployments["Talk"].replica_states.get("RUNNING", 0) for n, a in status.applications.items()},
+        "proxies": {nodes[node]: state for node, state in status.proxies.items()},
+    }
+    print(json.dumps(told))

@@ -20,16 +20,22 @@ def played() -> dict[str, Any]:
 
 def test_requests_and_streams_are_answered_without_a_head(played: dict[str, Any]) -> None:
     assert played["faults"] == []
-    assert min(played["answered"].values()) > 10
+    assert min(answered for answered, _ in played["parts"].values()) > 10
 
 
 def test_the_head_takes_back_the_replicas_that_run(played: dict[str, Any]) -> None:
-    assert played["told"]["applications"] == {"talk": "RUNNING"}
-    assert len(played["before"]) == 2
-    assert played["after"] == played["before"]
+    first, *later = [tellers for _, tellers in played["parts"].values()]
+    assert len(first) == 2
+    assert later == [first] * 4
+    assert played["told"][0]["applications"] == {"talk": "RUNNING"}
 
 
 def test_the_head_that_came_back_deploys(played: dict[str, Any]) -> None:
     teller, fault = played["late"]
     assert not fault
-    assert teller not in played["before"]
+    assert teller not in played["parts"]["first"][1]
+
+
+def test_a_head_starts_again_when_a_process_of_it_is_killed(played: dict[str, Any]) -> None:
+    assert played["told"][1]["applications"] == {"talk": "RUNNING", "late": "RUNNING"}
+    assert played["told"][1]["replicas"] == {"talk": 2, "late": 1}

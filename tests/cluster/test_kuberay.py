@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 from ray.serve.schema import ServeDeploySchema
 
+from cluster.spot.__main__ import command_line
 from deployments.cluster_check import faults
+from deployments.ending import cluster_faults
 from deployments.settings import ROOT, Settings
 from tests.cluster.kuberay_fields import RayService
 
@@ -120,7 +122,9 @@ def test_the_cluster_can_hold_its_application() -> None:
     config = yaml.safe_load(serve)
     ServeDeploySchema.model_validate(config)
     Settings.load(config["applications"][0]["args"])
-    assert faults((FOLDER / "rayservice.yaml").read_text(), serve) == []
+    manifest = (FOLDER / "rayservice.yaml").read_text()
+    assert faults(manifest, serve) == []
+    assert cluster_faults(manifest, config) == []
 
 
 def test_the_head_can_die_and_every_process_needs_the_token() -> None:
@@ -190,7 +194,15 @@ def test_a_drain_takes_one_worker_at_a_time() -> None:
         d.get("graceful_shutdown_timeout_s", 0)
         for d in yaml.safe_load(RAGLAN["spec"]["serveConfigV2"])["applications"][0]["deployments"]
     )
-    assert all(PODS[name]["terminationGracePeriodSeconds"] > longest for name in workers)
+    for name in workers:
+        command = PODS[name]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+        assert command[:4] == ["python", "-m", "cluster.spot", "drain"]
+        given = vars(command_line().parse_args(command[3:]))
+        assert given["grace"] >= longest
+        assert given["seconds"] < PODS[name]["terminationGracePeriodSeconds"]
+        assert (given["seconds"] > longest) != name.endswith("spot")
+        assert PODS[name]["terminationGracePeriodSeconds"] > longest
+    assert RAGLAN["spec"]["rayClusterDeletionDelaySeconds"] > longest
 
 
 def test_the_documents_stay_at_home() -> None:

@@ -10,6 +10,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 
 from cluster.hybrid.config import HybridConfig
 from deployments.cluster_check import demands, faults
+from deployments.ending import cluster_faults
 from deployments.settings import ROOT, Settings
 
 CLUSTER = ROOT / "cluster"
@@ -43,7 +44,9 @@ def test_rays_schema_refuses_what_it_does_not_know() -> None:
 
 @pytest.mark.parametrize(("name", "serve"), SERVES.items())
 def test_a_cluster_can_hold_its_application(name: str, serve: str) -> None:
-    assert faults((CLUSTER / f"{name}.yaml").read_text(), (CLUSTER / serve).read_text()) == []
+    cluster, application = (CLUSTER / f"{name}.yaml").read_text(), (CLUSTER / serve).read_text()
+    assert faults(cluster, application) == []
+    assert cluster_faults(cluster, yaml.safe_load(application)) == []
 
 
 @pytest.mark.parametrize("name", SERVES)
@@ -69,7 +72,7 @@ def test_no_secret_stands_in_a_file(name: str) -> None:
 @pytest.mark.parametrize("name", SERVES)
 def test_what_only_this_machine_may_reach_is_shut(name: str) -> None:
     config = load(name)
-    (head,) = (command for command in config["head_start_ray_commands"] if "--head" in command)
+    (head,) = (command for command in config["head_start_ray_commands"] if "cluster.head" in command)
     assert "--dashboard-host=127.0.0.1" in head
     assert "--ray-client-server-port=10001" in head
     text = (CLUSTER / f"{name}.yaml").read_text()
@@ -77,6 +80,28 @@ def test_what_only_this_machine_may_reach_is_shut(name: str) -> None:
     assert len(rules) == (2 if name == "hybrid" else 1)
     assert all({int(port) for port in rule.split(",")} == SHUT for rule in rules)
     assert config["initialization_commands"]
+
+
+@pytest.mark.parametrize("name", SERVES)
+def test_the_head_can_die_and_the_nodes_wait_for_it(name: str) -> None:
+    config = load(name)
+    (head,) = (command for command in config["head_start_ray_commands"] if "cluster.head" in command)
+    assert head.startswith("python -m cluster.head --detach ")
+    options = config["docker"]["head_run_options"]
+    assert "-e RAY_gcs_storage=rocksdb" in options
+    path = next(option.partition("RAY_gcs_storage_path=")[2] for option in options if "storage_path" in option)
+    assert any(path.startswith(f"{option.rpartition(':')[2]}/") for option in options if option.startswith("-v "))
+    wait = "RAY_gcs_rpc_server_reconnect_timeout_s=600"
+    assert f"-e {wait}" in config["docker"]["run_options"]
+    joins = [pool["start_command"] for pool in config["provider"].get("pools", {}).values() if "start_command" in pool]
+    assert all(f"--env={wait}" in join for join in joins)
+
+
+@pytest.mark.parametrize("name", ["hybrid", "aws", "gcp", "azure"])
+def test_a_node_of_a_cloud_watches_for_its_end(name: str) -> None:
+    start, watch = load(name)["worker_start_ray_commands"][-2:]
+    assert start.startswith("ray start ")
+    assert re.match(r"setsid --fork python -m cluster\.spot watch --grace=\d+ >", watch)
 
 
 @pytest.mark.parametrize("name", ["hybrid", "aws", "gcp", "azure"])

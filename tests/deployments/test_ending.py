@@ -1,0 +1,87 @@
+"""A Serve YAML or a cluster file that cuts a request short is refused, naming the line."""
+
+import re
+
+import pytest
+import yaml
+
+from deployments.cluster_check import faults
+from deployments.ending import cluster_faults
+from deployments.settings import ROOT
+
+SERVE = (ROOT / "cluster" / "gpu.yaml").read_text()
+HYBRID = (ROOT / "cluster" / "hybrid.yaml").read_text()
+KUBERAY = (ROOT / "cluster" / "kuberay" / "rayservice.yaml").read_text()
+
+
+def line_with(text: str, part: str) -> int:
+    return next(n for n, line in enumerate(text.splitlines(), 1) if part in line)
+
+
+def in_cluster(text: str) -> list[str]:
+    return cluster_faults(text, yaml.safe_load(SERVE))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        (
+            "graceful_shutdown_timeout_s: 630",
+            "graceful_shutdown_timeout_s: 620",
+            "Ingress: graceful_shutdown_timeout_s",
+        ),
+        ("graceful_shutdown_timeout_s: 600", "graceful_shutdown_timeout_s: 599", "LLM:llama-70b: graceful_shutdown"),
+    ],
+)
+def test_a_replica_that_ends_before_its_requests_is_refused(was: str, now: str, told: str) -> None:
+    serve = SERVE.replace(was, now, 1)
+    (fault,) = faults(HYBRID, serve)
+    assert fault.startswith(f"line {line_with(serve, now)}: {told}")
+    assert "shorter than a request, 600 s" in fault
+
+
+def test_a_replica_with_serves_default_is_refused_at_its_deployment() -> None:
+    serve = SERVE.replace("        graceful_shutdown_timeout_s: 600\n", "", 1)
+    (fault,) = faults(HYBRID, serve)
+    assert fault.startswith(f"line {line_with(serve, 'LLM:llama-70b' + chr(34))}: LLM:llama-70b")
+
+
+def test_requests_need_a_limit_that_lets_answers_end() -> None:
+    (fault,) = faults(HYBRID, SERVE.replace("  request_timeout_s: 600\n", "", 1))
+    assert "a request may take for ever" in fault
+    (fault,) = faults(HYBRID, SERVE.replace("request_timeout_s: 600", "request_timeout_s: 100", 1))
+    assert "100 s end answers that may take 120 s" in fault
+
+
+@pytest.mark.parametrize("text", [HYBRID, KUBERAY], ids=["launcher", "kuberay"])
+@pytest.mark.parametrize("now", [r"\g<1>\g<2>300", r"SOMETHING_ELSE\g<2>660"], ids=["short", "default"])
+def test_haproxy_must_not_stop_hard_before_a_request_ends(text: str, now: str) -> None:
+    found = in_cluster(re.sub(r"(RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S)(\D+)660", now, text, count=1))
+    assert len(found) == (2 if text is HYBRID else 1)  # two pools share the first command
+    for fault in found:
+        assert "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S" in fault
+        assert "shorter than a request, 600 s and 30 s of draining" in fault
+
+
+def test_a_cluster_must_let_replicas_drain() -> None:
+    option = "    - -e RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S=660\n"
+    text = HYBRID.replace(option, option + "    - -e RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S=0\n")
+    (fault,) = in_cluster(text)
+    assert fault.startswith(f"line {line_with(text, 'run_options:')}: RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S 0")
+
+
+def test_a_pod_must_have_the_time_that_its_replicas_have() -> None:
+    text = KUBERAY.replace("terminationGracePeriodSeconds: 1290", "terminationGracePeriodSeconds: 500", 1)
+    (fault,) = in_cluster(text)
+    assert fault.startswith(f"line {line_with(text, 'Seconds: 500')}: the pods have 500 s to end, replicas 630 s")
+
+
+@pytest.mark.parametrize("text", [HYBRID, KUBERAY], ids=["launcher", "kuberay"])
+@pytest.mark.parametrize("grace", ["--grace=300", "--other=630"])
+def test_who_drains_must_know_the_longest_end(text: str, grace: str) -> None:
+    changed = text.replace("--grace=630", grace, 1)
+    (fault,) = in_cluster(changed)
+    line = next(
+        n for n, (old, new) in enumerate(zip(text.splitlines(), changed.splitlines(), strict=True), 1) if old != new
+    )
+    assert fault.startswith(f"line {line}: without --grace=630 or more")
