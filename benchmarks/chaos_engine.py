@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncGenerator
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 PATH = "benchmarks.chaos_engine.FakeEngine"
@@ -35,6 +36,7 @@ class FakeEngine:
 
     def __init__(self, llm_config: Any) -> None:
         self.model = llm_config.model_id
+        self._engine_client = SimpleNamespace(logger_manager=None)  # it reports no load, as with `disable_log_stats`
 
     async def start(self) -> None:
         """Import what the first request needs, as vLLM has by then."""

@@ -53,9 +53,9 @@ def test_questions_about_the_handbook_stream_an_answer_that_cites_the_right_page
     wrong = []
     for row in rows:
         text, pages = streamed(raglan, row["question"])
-        if row["page"] not in pages:
-            wrong.append((row["question"], text, pages))
-    assert len(wrong) <= len(rows) // 10, wrong
+        if {row["page"], *row.get("also", ())}.isdisjoint(pages):
+            wrong.append(f"{row['question']} {text} {pages}")
+    assert len(wrong) <= len(rows) // 10, "\n".join(wrong)
 
 
 def test_a_sharded_engine_gives_the_same_answer(raglan: Running) -> None:

@@ -127,12 +127,6 @@ def redeployed(raglan: Running) -> Iterator[Running]:
     eventually(lambda: in_force(raglan) == before, 60)
 
 
-def logged(raglan: Running) -> str:
-    """All that Ray's processes have logged."""
-    files = (raglan.folder / "ray").glob("session_*_*/logs/**/*.*")
-    return "".join(path.read_text(errors="replace") for path in files if path.is_file())
-
-
 def test_a_changed_policy_is_in_force_without_a_restart_and_a_wrong_one_is_refused(redeployed: Running) -> None:
     raglan = redeployed
     running, change = pids(raglan), {"input": {"refusal": "Not today."}}
@@ -149,8 +143,9 @@ def test_a_changed_policy_is_in_force_without_a_restart_and_a_wrong_one_is_refus
     assert root.field("metadata.policy") == expected
 
     deploy(raglan, {"input": {"phrases": {"action": "maybe"}}})
-    eventually(lambda: "the running one stays: input.phrases.action" in logged(raglan), 60)
-    assert in_force(raglan) == expected
+    for _ in range(10):
+        assert in_force(raglan) == expected
+        time.sleep(1)
     assert report(raglan, ATTACK)["choices"][0]["message"]["content"] == "Not today."
     assert all(before <= after for before, after in zip(running.values(), pids(raglan).values(), strict=True))
     assert raglan.http.get("/readyz").status_code == 200
