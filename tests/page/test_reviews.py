@@ -118,6 +118,7 @@ def test_the_last_one_decided_leaves_an_empty_queue(browser: Browser, start: Sta
 def test_a_decision_that_came_too_late_is_told(browser: Browser, start: Start) -> None:
     queue = filled(DOUBTED)
     with opened(browser, start, queue) as desk:
+        expect(desk.page.get_by_role("button", name="Reject", exact=True)).to_be_visible()
         other = {"kind": "decision", "id": queue.rows[0]["id"], "time": queue.rows[0]["time"], "decision": "approve"}
         other |= {"correction": None, "pages": [], "note": None, "reviewer": "rita"}
         with pytest.raises(StopIteration):
