@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,26 +9,12 @@ from guardrails.passage_scores import PassageScores, score_name
 from guardrails.passages import PassageScanner
 from guardrails.policy import Policy
 from rag.chunk import ChunkConfig, chunk, embedded_text
-from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.scan import DEFAULT_SCANNER, SUSPICIOUS, as_read, find_scanner, scanned
-from rag.types import Document, Hit, Passage, RequestSettings, Vector
-from tests.guardrails.test_trained_checks import PAGE, PLANTED
+from rag.types import Document, Hit, Passage, RequestSettings
+from tests.guardrails.test_trained_checks import PAGE, PLANTED, Embedder
 
 SETTINGS = RequestSettings(model="demo", prompt="quote")
 PASSAGES = [Passage("a:0", "a", PAGE, "Coffee", headings=("Kitchen",)), Passage("b:0", "b", PLANTED, "Coffee")]
-
-
-class Embedder:
-    """The bundled model; counts its calls."""
-
-    def __init__(self) -> None:
-        self.model = SentenceEmbedder(EmbedConfig(threads=1))
-        self.model.load()
-        self.calls: list[int] = []
-
-    def __call__(self, texts: Sequence[str]) -> Vector:
-        self.calls.append(len(texts))
-        return self.model.encode(texts)
 
 
 @pytest.fixture(scope="module")
