@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test test-cluster system bench bench-fleet bench-overload bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-guard-live bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check cluster-status cluster-dry-run bench-batch chaos
+.PHONY: help install index ingest index-list index-promote index-rollback run up down check test test-cluster system bench bench-fleet bench-overload bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-guard-live bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check cluster-status cluster-dry-run bench-batch chaos test-heavy test-light
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -70,9 +70,21 @@ system: ## Install the Debian packages that the tests need (needs root)
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); \
 	  else echo "Debian packages are missing: sudo apt-get install $(PACKAGES)"; exit 1; fi; }
 
-test: $(READY) system ## Run every test, real Ray Serve, vLLM and Chromium included
-	@set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tests/isolate.sh $(BIN)/python -m pytest \
-	  -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+PYTEST = set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tests/isolate.sh $(BIN)/python -m pytest
+HEAVY := ray or vllm
+LIGHT_LOG := var/test-light.log
+test: $(READY) system ## Run every test, real Ray Serve, vLLM and Chromium included; with ARGS="..." those alone
+ifdef ARGS
+	@$(PYTEST) $(ARGS)
+else
+	@$(MAKE) -s -k -j2 test-heavy test-light
+endif
+
+test-heavy: # Clusters and engines, one after the other
+	@$(PYTEST) -m "$(HEAVY)"
+
+test-light: # All others beside them; shown when they are through
+	@mkdir -p var; $(PYTEST) -m "not ($(HEAVY))" > $(LIGHT_LOG) 2>&1; status=$$?; cat $(LIGHT_LOG); exit $$status
 
 test-cluster: ## Run the tests of clusters alone
 	@$(MAKE) -s test ARGS="tests/cluster $(ARGS)"

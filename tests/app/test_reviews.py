@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -26,6 +26,9 @@ KEYS = HttpConfig(
     )
 )
 LOCAL = HttpConfig(review_without_key=True)
+
+NOBODYS = UUID(int=4)
+"""The id of no exchange."""
 
 
 def flagged(tenant: str = "red", groups: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
@@ -64,7 +67,7 @@ async def test_a_flagged_exchange_is_shown_whole() -> None:
     assert body["counts"] == {"open": 1, "approved": 0, "corrected": 0, "rejected": 0}
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/dataset"), ("POST", f"/{uuid4()}")])
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/dataset"), ("POST", f"/{NOBODYS}")])
 @pytest.mark.parametrize("config", [KEYS, HttpConfig()])
 async def test_only_reviewers_review(method: str, path: str, config: HttpConfig) -> None:
     async with reviewer(fake_services(config), ASKER) as client:
@@ -207,7 +210,7 @@ async def test_a_wrong_decision_is_named(body: dict[str, Any], code: str, param:
     assert (response.status_code, error["code"], error["param"]) == (400, code, param)
 
 
-@pytest.mark.parametrize("id", [str(uuid4()), "nothing", "%00", "x" * 500])
+@pytest.mark.parametrize("id", [str(NOBODYS), "nothing", "%00", "x" * 500])
 async def test_an_unknown_exchange(id: str) -> None:
     async with browser(fake_services(LOCAL)) as client:
         response = await client.post(f"/v1/reviews/{id}", json={"decision": "approve"})
