@@ -174,8 +174,7 @@ def test_at_three_times_capacity_the_admitted_keep_their_time(servers: int, seed
     assert len(flood.retry_after) >= 4_800
 
 
-@pytest.mark.parametrize("servers", [4, 8, 32])
-@pytest.mark.parametrize("load", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize(("servers", "load"), [(4, 0.3), (8, 0.5), (32, 0.8)])
 def test_an_outage_is_forgotten_soon_after_it(servers: int, load: float) -> None:
     refused = Queue(servers, AdmissionConfig(ttft_s=2.0), 1).with_outage(load, 200, 100.0, 130.0).refused_at
     assert sum(160 < at < 200 for at in refused) <= 0.05 * load * servers * 40
