@@ -13,9 +13,9 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks.chaos_profile import REPLICAS, SINGLE
+from benchmarks import nodes
+from benchmarks.chaos_profile import DRAINING_S, REPLICAS, SINGLE
 from benchmarks.serving_servers import environment
-from tests.cluster import nodes
 
 HEAD = "10.9.0.1"
 WORKERS = ("10.9.0.2", "10.9.0.3")
@@ -23,8 +23,6 @@ CPUS = 4
 """Logical ones of a worker: either holds the whole application."""
 RECONNECT_S = 120
 """How long a worker goes on without a head."""
-DRAINING_S = 10
-"""How long an Ingress replica that stops goes on answering, until every HAProxy knows; Serve's default is 30."""
 PATIENCE_S = 10
 START_S = 60
 STARTED = "Ray runtime started"
@@ -71,13 +69,6 @@ class Cluster:
         told_of = application["deployments"].items()
         short = [name for name, found in told_of if not complete(found, len(self.replicas(name)))]
         return short or ([] if application["status"] == "RUNNING" else [application["status"]])
-
-    async def node_id(self, address: str) -> str:
-        """Ray's id of the living node at `address`."""
-        told = await self.call("GET", "/nodes?view=summary")
-        rows = (row["raylet"] for row in told["data"]["summary"])
-        living = (row for row in rows if row["nodeManagerAddress"] == address and row["state"] == "ALIVE")
-        return str(next(living)["nodeId"])
 
     def replicas(self, deployment: str) -> list[psutil.Process]:
         """The processes of a deployment's replicas."""

@@ -2,21 +2,21 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.chaos_cluster import HEAD, Cluster
+from benchmarks.chaos_cluster import Cluster
 from benchmarks.chaos_profile import changed
 
 STAGES = ("Embedder", "Guard", "Retriever", "Reranker", "Validator", "LLM:quote", "Ingress")
 HEADLESS_S = 5.0
 NOTICE_S = 30
-"""What a drained node is told: that it will be gone after so long."""
+"""How long before a spot machine's end its node is drained."""
 REPLACED_S = 10.0
 """After the loss of a worker, until a new one is there."""
 POLL_S = 0.5
-RAY = "from ray.scripts.scripts import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,12 @@ class Fault:
 def faults(cluster: Cluster, config: dict[str, Any]) -> list[Fault]:
     """All of them, in the order of a run. `config` is what runs."""
     killing = [Fault(f"kill {stage}", lambda stage=stage: kill(cluster, stage)) for stage in STAGES]  # type: ignore[misc]
+    grace_s = max(deployment["graceful_shutdown_timeout_s"] for deployment in config["applications"][0]["deployments"])
     return [
         *killing,
         Fault("kill controller", lambda: kill_controller(cluster)),
         Fault("lose worker", lambda: lose_worker(cluster)),
-        Fault("drain worker", lambda: drain_worker(cluster)),
+        Fault("drain worker", lambda: drain_worker(cluster, grace_s)),
         Fault("restart head", lambda: restart_head(cluster)),
         Fault("rolling update", lambda: update(cluster, config)),
     ]
@@ -62,18 +63,19 @@ async def lose_worker(cluster: Cluster) -> str:
     return f"{machine.address}, replaced after {REPLACED_S:g} s"
 
 
-async def drain_worker(cluster: Cluster) -> str:
-    """A spot notice: the node is drained, and gone when its replicas are elsewhere or its time is up."""
+async def drain_worker(cluster: Cluster, grace_s: float) -> str:
+    """A spot notice: the node is drained, and gone when its replicas are elsewhere or its time is up.
+
+    Raises RuntimeError where it cannot be drained.
+    """
     machine = cluster.chance.choice(list(cluster.workers.values()))
-    node = await cluster.node_id(machine.address)
-    told = ["drain-node", f"--address={HEAD}:6379", f"--node-id={node}", "--reason-message=spot"]
-    told += ["--reason=DRAIN_NODE_REASON_PREEMPTION", f"--deadline-remaining-seconds={NOTICE_S}"]
-    await asyncio.to_thread(cluster.head.run, sys.executable, "-c", RAY, *told)
-    took = 0.0
-    while machine.processes("ServeReplica") and took < NOTICE_S:
-        await asyncio.sleep(POLL_S)
-        took += POLL_S
-    left = len(machine.processes("ServeReplica"))
+    command = (sys.executable, "-m", "cluster.spot", "drain", f"--seconds={NOTICE_S}", f"--grace={grace_s}")
+    began = time.monotonic()
+    said, _ = await asyncio.to_thread(machine.begin(*command).communicate)
+    if "not drained" in said:
+        raise RuntimeError(said)
+    took = time.monotonic() - began
+    left = len(machine.processes("ServeReplica")) if machine.on else 0
     await asyncio.to_thread(machine.end)
     await asyncio.to_thread(machine.start)
     return f"{machine.address}, off after {took:.0f} s with {left} replicas on it"

@@ -22,6 +22,8 @@ PATIENCE_S, CHANGED_S = 90, 91
 """`stage_timeout_s`, and what a rolling update changes it to, which restarts every replica. It is three times the
 default: two cores start a dozen replicas in the time in which a cluster starts them all.
 """
+DRAINING_S = 10
+"""How long an Ingress replica that stops goes on answering, until every HAProxy knows; Serve's default is 30."""
 
 
 def profile(folder: Path, engine: Engine) -> dict[str, Any]:
@@ -38,7 +40,9 @@ def profile(folder: Path, engine: Engine) -> dict[str, Any]:
     args["http"] = {"api_keys": [key(READER, "default"), key(WRITER, "notes")]}
     if engine == "fake":
         args["models"][0]["env"]["RAYLLM_VLLM_ENGINE_CLS"] = PATH
+    end_s = config["http_options"]["request_timeout_s"] + DRAINING_S
     for deployment in application["deployments"]:
+        deployment["graceful_shutdown_timeout_s"] = end_s
         if deployment["name"] != SINGLE:
             deployment["autoscaling_config"] |= {"min_replicas": REPLICAS, "max_replicas": REPLICAS}
             deployment["max_surge_percent"] = 100

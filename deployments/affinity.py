@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deployments.placement import Labels
+
 ROUTER = "deployments.prefix_router.PrefixRouter"
 EVICTION_S = 10
 KEPT = 0.9
@@ -26,8 +28,8 @@ class AffinityConfig(BaseModel):
         400_000, ge=10_000, description="Characters of prompts remembered of each replica; the oldest are forgotten."
     )
 
-    def router(self) -> dict[str, Any] | None:
-        """Serve's `request_router_config`; None: Serve's own router."""
+    def router(self, labels: Labels) -> dict[str, Any] | None:
+        """Serve's `request_router_config`, whose memory of prompts stays on nodes with `labels`; None: Serve's own."""
         if not self.enabled:
             return None
         return {
@@ -39,5 +41,6 @@ class AffinityConfig(BaseModel):
                 "eviction_threshold_chars": self.remembered_chars,
                 "eviction_target_chars": round(self.remembered_chars * KEPT),
                 "eviction_interval_secs": EVICTION_S,
+                "labels": dict(labels),
             },
         }

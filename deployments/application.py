@@ -12,7 +12,7 @@ from deployments.guard import Guard
 from deployments.handles import RemoteLLM
 from deployments.ingress import Ingress
 from deployments.llm import LLM
-from deployments.placement import Stage
+from deployments.placement import SITE, Stage
 from deployments.reranker import Reranker
 from deployments.retriever import Retriever
 from deployments.settings import ModelConfig, Settings, absolute
@@ -72,7 +72,7 @@ def engine(model: ModelConfig, home_site: str) -> Application:
     options: dict[str, Any] = {}
     if selector := model.placement.selector():
         options["placement_group_bundle_label_selector"] = [selector]
-    if router := model.affinity.router():
+    if router := model.affinity.router({SITE: home_site} if model.private else {}):
         options["request_router_config"] = RequestRouterConfig(**router)
     return build_llm_deployment(
         engine_config(model),

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
-from deployments.ending import cluster_faults, serve_faults, told
+from deployments.ending import cluster_faults, longest_draining_s, serve_faults, told
 from deployments.placement import ACCELERATOR_SHARE, Labels, Stage
 from deployments.settings import ModelConfig, Settings
 from deployments.yaml_lines import Place
@@ -119,7 +119,7 @@ def faults(cluster_text: str, serve_text: str) -> list[str]:
             if demand.deployment in names:
                 place = (*place, names.index(demand.deployment))
             found.append(told(serve_text, place, unmet(demand, types)))
-    return found + serve_faults(serve_text, settings, cluster)
+    return found + serve_faults(serve_text, settings, longest_draining_s(cluster))
 
 
 def sleeping(deployments: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:

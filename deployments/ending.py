@@ -23,8 +23,6 @@ GRACE_S = 20.0
 SET = re.compile(r"\b(RAY_SERVE_\w+)=([\d.]+)")
 DRAINS = re.compile(r"cluster\.spot\b[^\n]*")
 GRACE = re.compile(r"--grace[=\s]+([\d.]+)")
-ANSWERS = re.compile(r"Ingress|LLM:.+")
-"""The deployments that a request stays in until its answer ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +72,8 @@ def told(text: str, place: Place, message: str) -> str:
     return f"line {line_of(text, place)}: {message}"
 
 
-def serve_faults(text: str, settings: Settings, cluster: Mapping[str, Any]) -> list[str]:
-    """What is too short in the Serve YAML `text`."""
+def serve_faults(text: str, settings: Settings, draining_s: float) -> list[str]:
+    """What is too short in the Serve YAML `text`, where an Ingress replica that stops is still found for so long."""
     serve = yaml.safe_load(text)
     place: Place = ("http_options", "request_timeout_s")
     longest = serve.get("http_options", {}).get("request_timeout_s")
@@ -85,16 +83,23 @@ def serve_faults(text: str, settings: Settings, cluster: Mapping[str, Any]) -> l
     if longest < settings.http.request_timeout_s:
         own = settings.http.request_timeout_s
         faults.append(told(text, place, f"request_timeout_s: {longest:g} s end answers that may take {own:g} s"))
-    draining = max(node.value(DRAINING) for node in nodes(cluster))
+    answer = f"a request, {longest:g} s"
     for n, deployment in enumerate(serve["applications"][0]["deployments"]):
         name, grace = deployment["name"], deployment.get("graceful_shutdown_timeout_s", GRACE_S)
-        needed = longest + (draining if name == "Ingress" else 0)
-        if ANSWERS.fullmatch(name) and grace < needed:
+        needed, why = settings.stage_timeout_s, f"a call of a stage, {settings.stage_timeout_s:g} s"
+        if name == "Ingress":
+            needed, why = longest + draining_s, f"{answer} and {draining_s:g} s of draining"
+        elif name.startswith("LLM:"):
+            needed, why = longest, answer
+        if grace < needed:
             at = ("applications", 0, "deployments", n, "graceful_shutdown_timeout_s")
-            more = f" and {draining:g} s of draining" if name == "Ingress" else ""
-            message = f"{name}: graceful_shutdown_timeout_s {grace:g} is shorter than a request, {longest:g} s{more}"
-            faults.append(told(text, at, message))
+            faults.append(told(text, at, f"{name}: graceful_shutdown_timeout_s {grace:g} is shorter than {why}"))
     return faults
+
+
+def longest_draining_s(cluster: Mapping[str, Any]) -> float:
+    """How long an Ingress replica that stops is still found, on the node of a cluster file where that is longest."""
+    return max(node.value(DRAINING) for node in nodes(cluster))
 
 
 def cluster_faults(text: str, serve: Mapping[str, Any]) -> list[str]:

@@ -31,10 +31,13 @@ PATIENCE_S = 0.5
 class PrefixRouter(PrefixCacheAffinityRouter):  # type: ignore[misc]
     """Prefers the replicas that have seen a prompt's beginning; where none has, or load is uneven, load decides."""
 
-    def initialize_state(self, **settings: Any) -> None:
-        """Take the original's settings, and find or begin the tree that all callers of this deployment share."""
-        self._settings = settings
-        super().initialize_state(tree_actor=shared_tree(self._deployment_id), **settings)
+    def initialize_state(self, labels: dict[str, str], **settings: Any) -> None:
+        """Take the original's settings, and find or begin the tree that all callers of this deployment share.
+
+        The tree holds text of requests, and stands on a node with `labels`.
+        """
+        self._settings = {"labels": labels, **settings}
+        super().initialize_state(tree_actor=shared_tree(self._deployment_id, labels), **settings)
         self._tree_actor.start_eviction_loop.remote(
             self._eviction_threshold_chars, self._eviction_target_chars, self._eviction_interval_secs
         )
@@ -89,7 +92,7 @@ class PrefixRouter(PrefixCacheAffinityRouter):  # type: ignore[misc]
         return bool(lengths) and max(lengths) - min(lengths) > self._imbalanced_threshold
 
 
-def shared_tree(deployment: Any) -> Any:
+def shared_tree(deployment: Any, labels: dict[str, str]) -> Any:
     """The tree of `deployment`, begun where there is none. It needs no CPU, so that it always finds a place."""
     tree = PrefixTreeActor.options(
         name="PrefixTree",
@@ -97,6 +100,7 @@ def shared_tree(deployment: Any) -> Any:
         get_if_exists=True,
         lifetime="detached",
         num_cpus=0,
+        label_selector=labels,
     ).remote()
     ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)._register_shutdown_cleanup_actor.remote(tree)
     return tree

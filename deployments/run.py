@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from deployments import leftovers
+from deployments.ending import serve_faults
 from deployments.settings import ROOT, Settings
 
 START_TIMEOUT_S = 600
@@ -35,7 +36,12 @@ def main() -> int:
     args = parser.parse_args()
     if args.command == "down":
         return down()
-    config = yaml.safe_load(args.config.read_text())
+    text = args.config.read_text()
+    config = yaml.safe_load(text)
+    faults = serve_faults(text, Settings.load(config["applications"][0]["args"]), draining_s=0)
+    if faults:
+        print("\n".join(f"{args.config}: {fault}" for fault in faults), file=sys.stderr)
+        return 1
     if args.port:
         config["http_options"]["port"] = args.port
     if args.command == "up":
@@ -46,7 +52,6 @@ def main() -> int:
 def run(config: dict[str, Any]) -> int:
     """Deploy `config` on a Ray of our own and stay until a signal; then stop everything."""
     url = f"http://127.0.0.1:{config['http_options']['port']}"
-    Settings.load(config["applications"][0]["args"])
     if answers(url):
         print(f"{url} is taken already: `make down` stops what `make up` started, or choose PORT=...", file=sys.stderr)
         return 1

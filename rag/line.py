@@ -3,6 +3,7 @@
 By Little's law (J. D. C. Little, Operations Research 9(3), 1961) N requests under way that are served at a rate X take
 N / X each. X grows with N until everything is busy, so the time is learned near the N at hand, where it grows as N
 does: each answer tells how long it took with how many under way.
+An outage's times are forgotten when it is over.
 """
 
 import heapq
@@ -10,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 from rag.types import Priority
 
@@ -23,6 +25,10 @@ QUANTILE = 0.95
 """Of their times; so few of those admitted are late."""
 STEP = 1.1
 """How many times as many as there were are tried."""
+OVER = 8
+"""What took so many times as long as the latest answers show was an outage, or the like, and is over."""
+LATEST = 8
+"""Answers in a row that show it."""
 LEFT_OVER = 0.8
 """The share of the rate of service that is promised to the refused; the rest is for who is new."""
 SERVED = 64
@@ -55,6 +61,18 @@ class Times:
     def note(self, seconds: float, under_way: int) -> None:
         """A first text has left now."""
         self.seen.append(Answered(self.clock(), seconds, under_way))
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what took far longer than it would by the latest answers, all of which were asked for afterwards."""
+        if len(self.seen) <= LATEST:
+            return
+        latest = [self.seen[-n] for n in range(1, LATEST + 1)]
+        asked = min(answer.at - answer.seconds for answer in latest)
+        longest = cache(lambda under_way: OVER * max(answer.with_so_many(under_way) for answer in latest))
+        for past in [answer for answer in self.seen if answer.at <= asked]:
+            if past.seconds > longest(past.under_way):
+                self.seen.remove(past)
 
     @property
     def fresh(self) -> bool:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from benchmarks import chaos_engine
 from benchmarks.chaos_answers import Answer, Expected, quoted, streamed, whole
@@ -14,8 +15,9 @@ from benchmarks.chaos_client import Balancer, Reply
 from benchmarks.chaos_engine import FakeEngine, reply, steps
 from benchmarks.chaos_judge import Kept, Window, aims, rows
 from benchmarks.chaos_notes import Notes, Ratings, note
-from benchmarks.chaos_profile import changed, profile
+from benchmarks.chaos_profile import DRAINING_S, changed, profile
 from benchmarks.chaos_traffic import Outcome
+from deployments.ending import serve_faults
 from deployments.llm import pieces
 from deployments.settings import Settings
 from rag.begun import Begun
@@ -147,4 +149,6 @@ def test_the_profile_is_the_local_one_with_two_of_each(engine: Any, tmp_path: Pa
     assert counts.pop("Retriever") == 1
     assert set(counts.values()) == {2}
     assert ("RAYLLM_VLLM_ENGINE_CLS" in settings.models[0].env) == (engine == "fake")
-    assert Settings.load(changed(config)["applications"][0]["args"]).digest != settings.digest
+    later = Settings.load(changed(config)["applications"][0]["args"])
+    assert later.digest != settings.digest
+    assert serve_faults(yaml.safe_dump(config), later, DRAINING_S) == []

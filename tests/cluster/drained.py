@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import nodes
 from cluster.spot.fake import FakeMetadata
-from tests.cluster import nodes
 from tests.cluster.driver import on, settled
 from tests.cluster.traffic import Traffic, healthy
 

@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Any
 
-from tests.cluster.nodes import Machine
+from benchmarks.nodes import Machine
 
 PATIENCE_S = 40
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import nodes
+from benchmarks import nodes
 from tests.cluster.driver import on, settled
 from tests.cluster.traffic import Traffic, ask
 

@@ -1,4 +1,4 @@
-"""Running a scenario of tests/cluster/nodes.py: a process in a network of its own that prints one JSON object."""
+"""Running a scenario of benchmarks/nodes.py: a process in a network of its own that prints one JSON object."""
 
 import json
 import os

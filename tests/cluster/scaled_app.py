@@ -110,7 +110,7 @@ class Twin:
 
 def build_twins(args: dict[str, Any]) -> Application:
     """Two replicas behind the router that `args` configure."""
-    router = AffinityConfig.model_validate(args).router()
+    router = AffinityConfig.model_validate(args).router({})
     assert router is not None
     config = RequestRouterConfig(**router)
     return serve.deployment(Twin, name="LLM:twin", num_replicas=2, request_router_config=config).bind()

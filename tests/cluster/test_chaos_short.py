@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks.chaos_faults import STAGES
+from benchmarks.nodes import may_make_machines
 from deployments.settings import ROOT
-from tests.cluster.nodes import may_make_machines
 
 FAULTS = ("kill LLM:quote", "kill Ingress", "kill controller", "rolling update")
 MOST_HELD = 20

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.nodes import may_make_machines
 from tests.cluster.machines import play
-from tests.cluster.nodes import may_make_machines
 
 pytestmark = [
     pytest.mark.ray,

@@ -34,7 +34,7 @@ def test_a_call_without_a_prompt_has_none_and_a_long_one_is_cut() -> None:
 
 
 def test_the_settings_become_the_routers() -> None:
-    router = AffinityConfig(enabled=True, imbalance=5, match=0.5, remembered_chars=20_000).router()
+    router = AffinityConfig(enabled=True, imbalance=5, match=0.5, remembered_chars=20_000).router({"site": "onprem"})
     assert router is not None
     assert router["request_router_kwargs"] == {
         "imbalanced_threshold": 5,
@@ -43,6 +43,7 @@ def test_the_settings_become_the_routers() -> None:
         "eviction_threshold_chars": 20_000,
         "eviction_target_chars": 18_000,
         "eviction_interval_secs": 10,
+        "labels": {"site": "onprem"},
     }
     assert issubclass(RequestRouterConfig(**router).get_request_router_class(), object)
     assert RequestRouterConfig(**router).request_router_class.endswith(PrefixRouter.__name__)
@@ -55,6 +56,14 @@ def test_a_model_has_serves_own_router_unless_it_asks_for_affinity(monkeypatch: 
         model = Settings.load({**args, "models": [{**args["models"][0], "affinity": affinity}]}).models[0]
         config = engine(model, "onprem")._bound_deployment._deployment_config.request_router_config
         assert config.request_router_class.endswith(name)
+
+
+def test_the_prompts_of_a_private_model_are_remembered_at_home_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(runtime_env={}))
+    models = Settings.load(load("gpu.yaml")["applications"][0]["args"]).models
+    routers = {m.id: engine(m, "onprem")._bound_deployment._deployment_config.request_router_config for m in models}
+    labels = {id: router.request_router_kwargs["labels"] for id, router in routers.items()}
+    assert labels == {"llama-70b": {"site": "onprem"}, "qwen-7b": {}}
 
 
 @pytest.mark.parametrize("wrong", [{"imbalance": 0}, {"match": 0}, {"remembered_chars": 1}, {"unknown": 1}])

@@ -1,13 +1,15 @@
 """A Serve YAML or a cluster file that cuts a request short is refused, naming the line."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
+from deployments import run
 from deployments.cluster_check import faults
-from deployments.ending import cluster_faults
-from deployments.settings import ROOT
+from deployments.ending import cluster_faults, serve_faults
+from deployments.settings import ROOT, Settings
 
 SERVE = (ROOT / "cluster" / "gpu.yaml").read_text()
 HYBRID = (ROOT / "cluster" / "hybrid.yaml").read_text()
@@ -44,6 +46,35 @@ def test_a_replica_with_serves_default_is_refused_at_its_deployment() -> None:
     serve = SERVE.replace("        graceful_shutdown_timeout_s: 600\n", "", 1)
     (fault,) = faults(HYBRID, serve)
     assert fault.startswith(f"line {line_with(serve, 'LLM:llama-70b' + chr(34))}: LLM:llama-70b")
+
+
+@pytest.mark.parametrize("name", ["local", "cloud", "gpu"])
+def test_every_profile_lets_its_requests_end(name: str) -> None:
+    text = (ROOT / "cluster" / f"{name}.yaml").read_text()
+    settings = Settings.load(yaml.safe_load(text)["applications"][0]["args"])
+    assert serve_faults(text, settings, draining_s=0 if name == "local" else 30) == []
+
+
+def test_a_stage_that_ends_before_its_calls_is_refused() -> None:
+    serve = SERVE.replace("graceful_shutdown_timeout_s: 30\n", "graceful_shutdown_timeout_s: 29\n", 1)
+    (fault,) = faults(HYBRID, serve)
+    assert fault.startswith(f"line {line_with(serve, 'timeout_s: 29')}: Embedder: graceful_shutdown_timeout_s 29")
+    assert "shorter than a call of a stage, 30 s" in fault
+
+
+@pytest.mark.parametrize("command", ["run", "up"])
+def test_one_machine_starts_nothing_that_would_cut_answers(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    local = (ROOT / "cluster" / "local.yaml").read_text()
+    file = tmp_path / "short.yaml"
+    file.write_text(local.replace("graceful_shutdown_timeout_s: 180", "graceful_shutdown_timeout_s: 30", 1))
+    monkeypatch.setattr("sys.argv", ["raglan", command, str(file)])
+    assert run.main() == 1
+    line = line_with(file.read_text(), "timeout_s: 30")
+    assert capsys.readouterr().err.startswith(
+        f"{file}: line {line}: Ingress: graceful_shutdown_timeout_s 30 is shorter"
+    )
 
 
 def test_requests_need_a_limit_that_lets_answers_end() -> None:

@@ -30,6 +30,7 @@ class Outcome:
 
     ttft: list[float] = field(default_factory=list)
     retry_after: list[int] = field(default_factory=list)
+    refused_at: list[float] = field(default_factory=list)
     second_tries: int = 0
     refused_again: int = 0
     batch_served: int = 0
@@ -50,6 +51,7 @@ class Queue:
         self.servers = self.free = servers
         self.ordered = ordered
         self.until = 0.0
+        self.outage = (math.inf, math.inf)
         self.admission = Admission(config, lambda: self.now)
         self.dice = random.Random(seed)
         self.order = itertools.count()
@@ -70,7 +72,7 @@ class Queue:
         while self.events:
             self.now, _, what, who = heapq.heappop(self.events)
             getattr(self, what)(who)
-            while self.free and self.waiting:
+            while self.free and self.waiting and not self.outage[0] <= self.now < self.outage[1]:
                 self.serve(self.next())
         return self.found
 
@@ -80,6 +82,11 @@ class Queue:
         who = first if self.ordered else self.waiting[0]
         self.waiting.remove(who)
         return who
+
+    def with_outage(self, load: float, seconds: float, begin: float, end: float) -> Outcome:
+        """The same as `run`, but from `begin` to `end` nothing is served."""
+        self.outage = (begin, end)
+        return self.run(load, seconds)
 
     def beside_a_job(self, load: float, seconds: float, workers: int) -> Outcome:
         """The same as `run`, and later a batch job beside it: so many workers that ask again when they were served."""
@@ -115,6 +122,7 @@ class Queue:
             self.waiting.append(who)
         except Overloaded as refused:
             self.found.retry_after.append(refused.retry_after_s)
+            self.found.refused_at.append(self.now)
             self.found.refused_again += who.tries == 2
             if self.patience is not None and who.tries == 1:
                 self.at(self.now + (self.patience or refused.retry_after_s), "ask", who)

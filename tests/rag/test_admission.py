@@ -1,3 +1,4 @@
+import math
 import time
 from collections.abc import Sequence
 
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from rag.admission import UNKNOWN, Admission, AdmissionConfig, Decision
 from rag.errors import Overloaded
-from rag.line import LONGEST_RETRY_S, Answered, Place
+from rag.line import LATEST, LONGEST_RETRY_S, Answered, Place, Times
 from rag.types import Priority
 from tests.rag.queue_model import Queue
 
@@ -171,6 +172,33 @@ def test_at_three_times_capacity_the_admitted_keep_their_time(servers: int, seed
     assert flood.quantile(0.95) <= 1.5 * calm.quantile(0.95)
     assert len(flood.ttft) >= 0.85 * 4_800
     assert len(flood.retry_after) >= 4_800
+
+
+@pytest.mark.parametrize(("servers", "load"), [(4, 0.3), (8, 0.5), (32, 0.8)])
+def test_an_outage_is_forgotten_soon_after_it(servers: int, load: float) -> None:
+    refused = Queue(servers, AdmissionConfig(ttft_s=2.0), 1).with_outage(load, 200, 100.0, 130.0).refused_at
+    assert sum(160 < at < 200 for at in refused) <= 0.05 * load * servers * 40
+
+
+def test_without_forgetting_an_outage_is_held_against_those_who_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag.line.OVER", math.inf)
+    refused = Queue(8, AdmissionConfig(ttft_s=2.0), 1).with_outage(0.5, 200, 100.0, 130.0).refused_at
+    assert sum(160 < at < 200 for at in refused) > 0.4 * 0.5 * 8 * 40
+
+
+def test_a_wait_is_forgotten_only_for_answers_that_were_asked_for_after_it() -> None:
+    clock = Clock()
+    times = Times(clock)
+    clock.now = 30.0
+    times.note(30.0, 3)
+    clock.now = 31.0
+    for _ in range(LATEST):
+        times.note(1.5, 3)
+    assert len(times.seen) == LATEST + 1
+    for _ in range(LATEST):
+        clock.now += 1.0
+        times.note(0.5, 3)
+    assert [answer.seconds for answer in times.seen] == [1.5] * LATEST + [0.5] * LATEST
 
 
 def test_without_admission_the_same_flood_ruins_everybodys_time() -> None:

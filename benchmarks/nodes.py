@@ -1,4 +1,4 @@
-"""Machines for tests, on one kernel: each has an address, processes and shared memory of its own, and runs a Ray node.
+"""Machines on one kernel: each has an address, processes and shared memory of its own, and runs a Ray node.
 
 They stand on a bridge of the calling process's network namespace. Call it under tests/isolate.sh: then nothing outside
 can be reached, and nothing outlives the caller. The caller sees a machine's processes as ordinary ones, and to kill the
@@ -97,9 +97,9 @@ class Machine:
         """Of every process of the machine: Ray and HAProxy keep their files in its folder."""
         proxy = self.folder / "proxy"
         return {
-            **os.environ,
+            **os.environ,  # noqa: TID251  a machine runs what its caller would
             "MACHINE": self.address,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # noqa: TID251
             "PYTHONPATH": str(ROOT),
             "RAY_TMPDIR": str(self.folder),
             "TMPDIR": str(self.folder),
