@@ -71,7 +71,8 @@ system: ## Install the Debian packages that the tests need (needs root)
 	  else echo "Debian packages are missing: sudo apt-get install $(PACKAGES)"; exit 1; fi; }
 
 test: $(READY) system ## Run every test, real Ray Serve, vLLM and Chromium included
-	@set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tests/isolate.sh $(BIN)/python -m pytest $(ARGS)
+	@set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tests/isolate.sh $(BIN)/python -m pytest \
+	  -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-cluster: ## Run the tests of clusters alone
 	@$(MAKE) -s test ARGS="tests/cluster $(ARGS)"

@@ -12,7 +12,19 @@ settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
 WORLDLY = ("world", "ray", "vllm", "browser")
+HEAVY = ("ray", "vllm")
 INTERNET = (socket.AF_INET, socket.AF_INET6)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two workers one runs what starts clusters and engines, one after the other; the other takes file by file."""
+    items.sort(key=lambda item: not is_heavy(item))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("heavy" if is_heavy(item) else item.path.name))
+
+
+def is_heavy(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(mark) for mark in HEAVY)
 
 
 class ReachedTheWorld(Exception):

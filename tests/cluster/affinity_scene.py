@@ -69,7 +69,7 @@ async def grown() -> Any:
 async def scene() -> dict[str, Any]:
     """What went where: topic by topic, few at once, many at once, and when the tree of prefixes was lost."""
     client = Client(serve.get_app_handle(APP))
-    await client.ask("first", 0)
+    await client.ask("few", 0)  # shorter than the topics: the replica that has it stays the one with less to remember
     tree = await grown()
     seen: dict[str, Any] = {"in_turn": await client.in_turn("alpha", "beta")}
     seen["few"] = await client.at_once("alpha", FEW)
