@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ def recognise(folder: Path, documents: int, runs: int) -> float:
     return statistics.median(run(folder / "short", folder / "index-short", arguments)["total_s"] for _ in range(runs))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.indexing", description=__doc__)
     parser.add_argument("--documents", type=int, default=240, help="documents of ten passages")
     parser.add_argument("--runs", type=int, default=3)
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--scanner", default=DEFAULT_SCANNER, help="as the job takes it; empty: none")
     parser.add_argument("--unchanged", type=int, default=10_000, help="documents to recognise; 0: leave that out")
     parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     SentenceEmbedder(EmbedConfig()).load()  # exports the model, which is not measured
     with tempfile.TemporaryDirectory() as folder:
         figures = {"cores": os.cpu_count(), "ray": args.ray, "scanner": args.scanner, **measure(Path(folder), args)}
@@ -168,7 +168,8 @@ def main() -> None:
         print(f"{name:<27} {value}")
     if args.out:
         args.out.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,16 +100,8 @@ class PartWriter:
         path = new_part(self._folder)
         if self._tokens:
             save_tokens(self._tokens, path)
-        save(table(self._rows, self._schema), path)
+        save(pa.Table.from_pylist(self._rows, schema=self._schema), path)
         self._rows, self._tokens = [], {}
-
-
-def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """The rows, of which there is at least one, by columns. Arrow would take the vectors number by number."""
-    columns = {name: [row[name] for row in rows] for name in schema.names}
-    vectors = pa.FixedSizeListArray.from_arrays(np.concatenate(columns.pop("vector")), type=schema.field("vector").type)
-    arrays = {name: pa.array(values, schema.field(name).type) for name, values in columns.items()} | {"vector": vectors}
-    return pa.table([arrays[name] for name in schema.names], schema=schema)
 
 
 def new_part(folder: Path) -> Path:
