@@ -19,7 +19,8 @@ def test_a_section_is_a_passage_of_about_the_tokens_and_none_repeats_another(tmp
     texts = [path.read_text() for path in sorted((tmp_path / "one").iterdir())]
     assert texts == [path.read_text() for path in sorted((tmp_path / "same").iterdir())]
     count = TokenCounter(EmbedConfig())
-    cut = [chunk(Document(f"{n}", text, text.splitlines()[0]), ChunkConfig(), count) for n, text in enumerate(texts)]
+    pages = [Document(f"{n}", text, text.partition("\n")[0].removeprefix("# ")) for n, text in enumerate(texts)]
+    cut = [chunk(page, ChunkConfig(), count) for page in pages]
     assert {len(passages) for passages in cut} == {SECTIONS}
     passages = [passage for part in cut for passage in part]
     tokens = [count(embedded_text(passage)) for passage in passages]
