@@ -9,7 +9,7 @@ INDEX ?= var/index
 # Only torch is named here: its CPU build carries a local version that PyPI cannot hold.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help install index ingest index-list index-promote index-rollback run up down check test test-cluster system bench bench-fleet bench-overload bench-demo-model bench-embedding bench-search bench-retrieval eval bench-guard bench-guard-live bench-pii bench-groundedness redteam demo-model lock config-reference cluster-files cluster-check cluster-status cluster-dry-run bench-batch chaos test-heavy test-light
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*/\1/p' Makefile)
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -120,6 +120,9 @@ eval: $(READY) ## Measure retrieval: DATA=<BEIR folder> or SUITE=handbook, OUT=f
 DATA_ROOT ?= ../shared/data/retrieval
 bench-retrieval: $(READY) ## Measure retrieval on every BEIR folder in DATA_ROOT
 	@$(RUN) -m benchmarks.retrieval --profile $(PROFILE) --data-root "$(DATA_ROOT)" $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+bench-indexing: $(READY) ## Passages per second of the ingest job, whole: OUT=figures.json, ARGS="--ray never"
+	@$(RUN) -m benchmarks.indexing $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 bench-embedding: $(READY) ## Speed, memory and parity of the embedding model's backends
 	@$(RUN) -m benchmarks.embedding $(if $(OUT),--out $(OUT))

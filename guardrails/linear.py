@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrails.ngrams import weigh
+from guardrails.ngrams import weigh, weigh_each
 from rag.types import Vector
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -26,6 +26,10 @@ class Head:
     def lexical(self, text: str, stretches: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
         """What the n-grams of each stretch of the normalised `text` add up to."""
         return weigh(text, self.ngrams, list(stretches))
+
+    def lexical_each(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """What the n-grams of each whole normalised text add up to."""
+        return weigh_each(list(texts), self.ngrams)
 
     def score(self, vectors: Vector, lexical: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores in [0, 1] of n vectors (n, d) and what `lexical` gave for their texts (n,)."""

@@ -43,6 +43,25 @@ def ngrams(text: str) -> tuple[Ids, Ids]:
     return np.concatenate(buckets), np.concatenate(starts)
 
 
+def weigh_each(texts: list[str], weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What `weigh` gives for each whole text. All are read at once, which is much faster for many short ones."""
+    lowered = [text.lower() for text in texts]
+    points = np.frombuffer("".join(lowered).encode("utf-32-le", "replace"), np.uint32)
+    words = [[zlib.crc32(word.encode("utf-8", "replace")) for word in WORD.findall(text)] for text in lowered]
+    total = np.zeros(len(texts))
+    kinds = (
+        (points, [len(text) for text in lowered], CHARACTERS, 0),
+        (np.array([one for text in words for one in text], np.uint32), [len(text) for text in words], WORDS, 1 << BITS),
+    )
+    for items, lengths, sizes, first in kinds:
+        owners = np.repeat(np.arange(len(texts)), lengths)
+        for size, rolled in zip(sizes, rolling(items, sizes), strict=False):
+            found, last = owners[: len(rolled)], owners[size - 1 :]
+            weight = np.where(found == last, weights[bucket(rolled) + first], 0)
+            total += np.bincount(found, weight, len(texts))
+    return np.asarray(total / np.sqrt(np.array([len(text) for text in texts]) + SMOOTH))
+
+
 def rolling(items: NDArray[np.uint32], sizes: tuple[int, ...]) -> list[NDArray[np.uint32]]:
     """For each of `sizes`, a hash of every run of so many `items`."""
     out = list[NDArray[np.uint32]]()

@@ -79,13 +79,14 @@ class PassageScanner:
         own = made[: len(planted)]
         whole = vectors if vectors is not None else dict(zip(known, made[len(planted) :], strict=True))
         near = np.array([own[i] @ whole[n] for i, n in enumerate(owners)], np.float32)
-        lexical = np.array([self.head.lexical(text, [(0, len(text))])[0] for text in planted])
+        lexical = self.head.lexical_each(planted)
         return worst(len(texts), owners, planted, self.head.score(np.column_stack([own, near]), lexical))
 
     def suspects(self, passage: str) -> list[tuple[str, float]]:
         """The sentences of a passage whose words may ask for something, worst first, and what their words add up to."""
-        found = [(text, float(self.words.lexical(text, [(0, len(text))])[0])) for text in sentences(passage)]
-        suspicious = [(text, weight) for text, weight in found if weight + self.words.bias > SUSPICIOUS]
+        found = sentences(passage)
+        weights = self.words.lexical_each(found).tolist()
+        suspicious = [pair for pair in zip(found, weights, strict=True) if pair[1] + self.words.bias > SUSPICIOUS]
         return sorted(suspicious, key=lambda pair: -pair[1])[:MAX_EMBEDDED]
 
 

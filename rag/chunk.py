@@ -6,6 +6,7 @@ Tokens are counted as the embedder does, with what is embedded before the text, 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +18,8 @@ from rag.types import Document, Passage
 CountTokens = Callable[[str], int]
 CHARS_PER_TOKEN = 12
 """Characters of a passage per token of the limit, at most: WordPiece makes one token of a word of any length."""
+COUNTED = 64
+"""Latest texts whose counts are remembered: a piece is counted to see if it fits, and to pack it."""
 LINES = re.compile(r"[^\n]+")
 
 
@@ -51,6 +54,7 @@ def chunk(document: Document, config: ChunkConfig, count_tokens: CountTokens) ->
     whose id ends like a file of source code, at the line where its function or class begins.
     """
     passages: list[Passage] = []
+    count_tokens = lru_cache(COUNTED)(count_tokens)
     code = PurePosixPath(document.id).suffix.lower() in CODE
     for section in code_sections(document.text) if code else whole_sections(sections(document.text)):
         draft = fitting_draft(document, section, config.max_tokens // 2, count_tokens)

@@ -106,7 +106,7 @@ class TokenCounter:
 
     def __call__(self, text: str) -> int:
         """Tokens of `text`, special ones included, not cut at `max_tokens`."""
-        encoding = self._loaded[0].encode(text)
+        [encoding] = self._loaded[0].encode_batch_fast([text])
         return len(encoding.ids) + sum(mask.count(0) for mask in (o.special_tokens_mask for o in encoding.overflowing))
 
 

@@ -2,12 +2,15 @@
 
 import argparse
 import asyncio
+import os
 import subprocess
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -26,10 +29,14 @@ from rag.store import IndexConfig
 from rag.token_files import token_bytes
 from rag.versions import make_engine
 
-BATCH = 256
-"""Passages embedded together: sorted by length, they are padded the less the more they are."""
+BATCH = 64
+"""Passages that one thread embeds together: sorted by length, they are padded the less the more they are, and at the
+end of a job the other threads wait the longer."""
 RAY_FROM_BYTES = 4_000_000
 """Size of what has changed, from which on starting Ray costs less than it can gain: a minute's work for two cores."""
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 class EngineFailed(RaglanError):
@@ -112,11 +119,15 @@ class Job:
 
             yield from embedded_by_ray(todo, self.config, self.args.ray_address)
             return
-        embedder = SentenceEmbedder(self.config.embed)
+        config, threads = for_threads(self.config.embed)
+        embedder = SentenceEmbedder(config)
         embedder.load()
         scanner = self.config.make_scanner(embedder)
-        for batch in ahead(batches(map(Preparer(self.config), todo))):
-            yield batch, embedded(batch, embedder, scanner)
+
+        def work(batch: list[Prepared]) -> tuple[list[Prepared], Embedded]:
+            return batch, embedded(batch, embedder, scanner)
+
+        yield from side_by_side(work, batches(map(Preparer(self.config), todo)), threads)
 
     async def fill(self, version: str, planned: Plan) -> None:
         """Load the engine and close it."""
@@ -172,13 +183,27 @@ def batches(prepared: Iterable[Prepared]) -> Iterator[list[Prepared]]:
         yield batch
 
 
-def ahead(batches: Iterator[list[Prepared]]) -> Iterator[list[Prepared]]:
-    """The batches, each read and cut in a thread while the one before it is embedded."""
-    with ThreadPoolExecutor(1) as thread:
-        pending = thread.submit(next, batches, None)
-        while (batch := pending.result()) is not None:
-            pending = thread.submit(next, batches, None)
-            yield batch
+def for_threads(embed: EmbedConfig) -> tuple[EmbedConfig, int]:
+    """How an embedder is to be loaded, and how many threads are to call it at once.
+
+    ONNX Runtime gains more from a thread a batch than from several threads in one, which wait for each other after
+    every operator; torch, whose threads are the whole process's, and a GPU get one batch at a time.
+    """
+    if embed.chosen_backend != "onnx":
+        return embed, 1
+    return embed.model_copy(update={"threads": 1}), embed.threads or os.cpu_count() or 1
+
+
+def side_by_side(work: Callable[[Given], Made], given: Iterable[Given], threads: int) -> Iterator[Made]:
+    """`work` of everything given, in order, by so many threads. What is given is drawn here, one more than threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        pending = deque[Future[Made]]()
+        for one in given:
+            pending.append(pool.submit(work, one))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def code_version() -> dict[str, str]:

@@ -3,16 +3,20 @@
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rag.chunk import ChunkConfig
 from rag.collection import Collection
+from rag.embed import EmbedConfig
 from rag.errors import UnreadableDocument
 from rag.fakes import FakeEmbedder, FakeLibrary, FakeScanner
 from rag.ingest import Ingestor
 from rag.ingest_files import main
+from rag.ingest_job import for_threads, side_by_side
 from rag.types import Document, Passage, Vector
 from tests.rag.conftest import CountingEmbedder, stored
 
@@ -225,3 +229,32 @@ def test_an_up_to_date_index_loads_no_model(folder: Path) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "up to date" in done.stdout
+
+
+def test_work_is_done_by_all_threads_at_once_and_comes_in_order() -> None:
+    drawn, met = list[int](), threading.Barrier(2)
+
+    def numbers() -> Iterator[int]:
+        for n in range(8):
+            drawn.append(n)
+            yield n
+
+    def work(n: int) -> int:
+        met.wait(timeout=30)  # nobody passes alone
+        return n * n
+
+    found = side_by_side(work, numbers(), 2)
+    assert next(found) == 0
+    assert len(drawn) == 3
+    assert list(found) == [n * n for n in range(1, 8)]
+
+
+def test_what_work_raises_ends_the_job() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(side_by_side(lambda n: 1 // n, [1, 0, 1, 1], 2))
+
+
+def test_onnx_is_called_by_a_thread_a_core_and_torch_by_one() -> None:
+    assert for_threads(EmbedConfig(threads=3)) == (EmbedConfig(threads=1), 3)
+    assert for_threads(EmbedConfig(backend="torch", threads=3)) == (EmbedConfig(backend="torch", threads=3), 1)
+    assert for_threads(EmbedConfig())[1] >= 1
