@@ -19,8 +19,9 @@ from rag.types import Check, Hit, Message
 log = logging.getLogger("raglan.app")
 T = TypeVar("T")
 
-FLAGGED = frozenset({"flag", "mask", "block", "error"})
-FOUND = FLAGGED | {"drop"}
+FLAGGED = frozenset({"flag", "block", "error"})
+"""What sends an exchange to review. A mask alone does not: it has done its work, and most answers with one are fine."""
+FOUND = FLAGGED | {"mask", "drop"}
 SIDES = ("input", "output")
 """The sides of which a finding sends an exchange to review; what was dropped of the passages is told beside it."""
 PATIENCE_S = 0.25
@@ -50,7 +51,7 @@ class Exchange:
 
 
 def flagged(end: End) -> bool:
-    """Whether a guardrail found something, in the question or in the answer."""
+    """Whether a guardrail found something to be looked at, in the question or in the answer."""
     verdicts = [verdict for side in SIDES for verdict in end.verdicts.get(side, ())]
     return any(not v.allowed or any(check.action in FLAGGED for check in v.checks) for v in verdicts)
 

@@ -84,8 +84,7 @@ def calls(guard: InputRails, validator: OutputRails, embedder: SentenceEmbedder)
     passages = tuple(hit.passage.text for hit in HITS)
 
     async def nemo(n: int) -> Verdict:
-        shown = [{"role": "user", "content": QUESTIONS[n % len(QUESTIONS)]}]
-        return await guard.rails.run(shown, nothing, "")
+        return await guard.rails.run(nothing, "")
 
     async def checks(n: int) -> Verdict:
         at = n % len(QUESTIONS)

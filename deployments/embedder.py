@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from ray import serve
 
+from deployments.logs import log_to_serve
 from deployments.tracing import TracingConfig, make_tracer
 from guardrails.mask import mask
 from rag.embed import EmbedConfig, SentenceEmbedder
@@ -16,6 +17,7 @@ class Embedder:
     """Holds the weights. `user_config`: max_batch_size, batch_wait_timeout_s."""
 
     def __init__(self, config: EmbedConfig, tracing: TracingConfig) -> None:
+        log_to_serve()
         self.tracer = make_tracer(tracing, mask)
         self.model = SentenceEmbedder(config)
         self.model.load()

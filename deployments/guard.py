@@ -7,6 +7,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.guard_metrics import CheckMetrics
 from deployments.handles import BlockingEmbed, RemoteEmbedder, engine_handles
+from deployments.logs import log_to_serve
 from deployments.tracing import TracingConfig, make_tracer
 from guardrails.input import InputRails
 from guardrails.mask import mask
@@ -27,6 +28,7 @@ class Guard:
         bundled: bool,
     ) -> None:
         """`bundled`: the embedder's model is; `engines` are those that the user's `own` rails may ask, by model id."""
+        log_to_serve()
         self.tracer = make_tracer(tracing, mask)
         self.metrics = CheckMetrics("input")
         embed = BlockingEmbed(RemoteEmbedder("embed", embedder), asyncio.get_running_loop())

@@ -25,6 +25,7 @@ from deployments.handles import (
     RemoteValidator,
     engine_handles,
 )
+from deployments.logs import log_to_serve
 from deployments.screener import Screener
 from deployments.settings import Settings, absolute
 from deployments.tracing import make_tracer
@@ -48,6 +49,7 @@ class Ingress:
 
     def __init__(self, settings: Settings, handles: Mapping[str, DeploymentHandle]) -> None:
         """`handles` are the stages' by deployment name; the engines' names are `LLM:` and the model's id."""
+        log_to_serve()
         self.tracer = make_tracer(settings.tracing, mask)
         self.policies = settings.policies()
         self.started = False
@@ -76,7 +78,8 @@ class Ingress:
         """Put a changed policy in force for the questions to come: `user_config` is `{"policy": {...}}`.
 
         Serve stops a replica whose reconfigure raises, and so a wrong policy would stop one after the other: one that
-        runs keeps its policy and says so. A replica that starts with a wrong policy raises and never serves.
+        runs keeps its policy and says so in the log and in /readyz. One that starts with a wrong policy raises and
+        never serves.
         """
         self.policies.reload(user_config, running=self.started)
 
@@ -131,7 +134,10 @@ class Ingress:
         )
 
     async def dependencies(self) -> list[Dependency]:
-        """Ask every stage for a sign of life, side by side. A model that may sleep is let sleep."""
+        """Ask every stage for a sign of life, side by side. A model that may sleep is let sleep.
+
+        The line of the policy is this replica's own: what is in force, and why the last change is not.
+        """
 
         async def ask(name: str, handle: DeploymentHandle) -> Dependency:
             try:
@@ -143,7 +149,7 @@ class Ingress:
 
         asleep = [Dependency(f"LLM:{id}", True, "may have no replica") for id in self.sleepers.models]
         asked = [ask(n, h) for n, h in self.handles.items() if n not in {line.name for line in asleep}]
-        return [*await asyncio.gather(*asked), *asleep]
+        return [*await asyncio.gather(*asked), *asleep, Dependency("policy", True, self.policies.state)]
 
     async def check_health(self) -> None:
         """Alive as long as the event loop runs. Serve asks first when it has configured a new replica."""

@@ -1,5 +1,6 @@
 """A closer look at the hits, and at their sentences."""
 
+from deployments.logs import log_to_serve
 from deployments.tracing import TracingConfig, make_tracer
 from guardrails.mask import mask
 from rag.collection import Collection, state_folder
@@ -15,6 +16,7 @@ class Reranker:
 
     def __init__(self, config: RerankConfig, embed: EmbedConfig, store: StoreConfig, tracing: TracingConfig) -> None:
         """The token vectors that the ingest job made are read from `store.path`, where this node sees that folder."""
+        log_to_serve()
         self.tracer = make_tracer(tracing, mask)
         collection = Collection(state_folder(store.path, store.url), store.collection)
         self.reranker = load_reranker(config, embed, TokenFiles(collection))

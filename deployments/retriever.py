@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from deployments.logs import log_to_serve
 from deployments.placement import stand_at
 from deployments.tracing import TracingConfig, make_tracer
 from guardrails.mask import mask
@@ -11,7 +12,7 @@ from rag.serving import ServingStore
 from rag.store import StoreConfig
 from rag.types import DocumentInfo, Hit, Passage, RequestSettings, Vector
 
-log = logging.getLogger("ray.serve")
+log = logging.getLogger(__name__)
 
 
 class Retriever:
@@ -22,6 +23,7 @@ class Retriever:
     ) -> None:
         """`site` is where the documents must stay; None: this cluster has one site."""
         stand_at(site)
+        log_to_serve()
         self.tracer = make_tracer(tracing, mask)
         self.store = ServingStore(store, dimensions)
         await self.store.open()

@@ -12,9 +12,6 @@ from guardrails.workers import Workers
 from rag.consider import readable
 from rag.types import Message, RequestSettings, Vector, Verdict
 
-SHOWN = 32_000
-"""Characters of a question that NeMo is given; the checks read all of it."""
-
 
 class InputRails:
     """Role `Guard` of rag/stages.py. `embed` is for checks that embed more than the question, `own` are the user's.
@@ -35,13 +32,9 @@ class InputRails:
         self.own.load()
 
     async def check(self, messages: Sequence[Message], vector: Vector, settings: RequestSettings) -> Verdict:
-        """Judge the user's messages. NeMo is given the last one: each earlier one would cost it milliseconds more.
-
-        The earlier ones are judged beside it, since the engine reads them too.
-        """
+        """Judge all of the user's messages, since the engine reads all of them."""
         side = parse_policy(settings.policy).input
         *earlier, question = [m.content for m in messages if m.role == "user"] or [""]
         subject = Subject(question, tuple(earlier), vector, embed=self.embed, bundled=self.bundled)
-        shown = [{"role": "user", "content": question[:SHOWN]}]
-        verdict = await self.rails.run(shown, lambda: judge(side, subject, self.workers), side.unchecked)
+        verdict = await self.rails.run(lambda: judge(side, subject, self.workers), side.unchecked)
         return await self.own.after(verdict, readable(tuple(messages), verdict), side)

@@ -1,14 +1,12 @@
-"""NeMo Guardrails, held at arm's length: one side's rails, built once per replica, whose one action runs our checks.
+"""NeMo Guardrails, held at arm's length: one side's flow, run by NeMo's Colang runtime, whose one action is our checks.
 
-Set NEMO_GUARDRAILS_NO_USAGE_STATS=1 in the process: otherwise NeMo reports its use to its maker. `load` opts out too.
+The runtime is NeMo's own without its library: with the 95 flows that `LLMRails` adds, each call costs 6 to 9 ms more.
 NeMo imports `actions.py` and `actions/` from the working directory: start replicas in one that has neither.
 """
 
-import asyncio
 import logging
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rag.types import Check, Verdict
 
 if TYPE_CHECKING:
-    from nemoguardrails import LLMRails, RailsConfig
+    from nemoguardrails.colang.v1_0.runtime.runtime import RuntimeV1_0
 
 RAILS = Path(__file__).parent / "rails"
 ACTIONS = {"input": "check_question", "output": "check_sentence"}
@@ -29,14 +27,7 @@ log = logging.getLogger(__name__)
 judging: ContextVar[Judge] = ContextVar("judging")
 """What NeMo's action is to run in the call under way."""
 verdicts: ContextVar[list[Verdict]] = ContextVar("verdicts")
-"""What came of it: NeMo's own result carries neither scores nor details."""
-
-
-class Forgetful(dict[str, Any]):
-    """A dict that keeps nothing. NeMo caches the events of every conversation without bound: 20 kB a call."""
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        pass
+"""What came of it: NeMo's own events carry neither scores nor details."""
 
 
 @contextmanager
@@ -47,71 +38,62 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def build_nemo(read: "Callable[[], RailsConfig]") -> "LLMRails":
-    """NeMo's rails of the configuration that `read` returns (about 0.8 s with NeMo's import): silent and forgetful."""
-
-    async def build() -> "LLMRails":
-        from nemoguardrails import LLMRails, telemetry
-
-        # One failed action makes it log 230 kB, the user's text included.
-        logging.getLogger("nemoguardrails").setLevel(logging.CRITICAL)
-        telemetry._DO_NOT_TRACK_FILE = RAILS / "input" / "config.yml"  # NeMo stays silent where this file exists
-        with quiet():
-            nemo = LLMRails(read())
-        nemo.events_history_cache = Forgetful()
-        return nemo
-
-    # NeMo's constructor asks for an event loop, and makes and leaks one where none runs: give it one of its own.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, build()).result()
+def hush() -> None:
+    """NeMo's log would hold users' texts: one failed action makes it write 230 kB."""
+    logging.getLogger("nemoguardrails").setLevel(logging.CRITICAL)
 
 
 class Rails:
-    """The rails of one side. Safe to share between tasks: what a call finds stays in its own context."""
+    """The flow of one side. Safe to share between tasks: what a call finds stays in its own context."""
 
     def __init__(self, side: SideName) -> None:
         self.side = side
-        self.nemo: LLMRails | None = None
+        self.flow = ""
+        self.runtime: RuntimeV1_0 | None = None
 
     def load(self) -> None:
-        """Build the rails, once."""
+        """Build the runtime, once (about 0.8 s with NeMo's import)."""
+        from nemoguardrails import RailsConfig
+        from nemoguardrails.colang.v1_0.runtime.runtime import RuntimeV1_0
 
-        def read() -> "RailsConfig":
-            from nemoguardrails import RailsConfig
-
-            return RailsConfig.from_path(str(RAILS / self.side))
-
-        self.nemo = build_nemo(read)
-        self.nemo.register_action(self.act, ACTIONS[self.side])
+        hush()
+        with quiet():
+            config = RailsConfig.from_path(str(RAILS / self.side))
+            self.runtime = RuntimeV1_0(config)
+        [self.flow] = getattr(config.rails, self.side).flows
+        self.runtime.register_action(self.act, ACTIONS[self.side])
 
     async def act(self) -> Any:
-        """NeMo's action: judge, note the verdict, tell NeMo to go on or to stop."""
+        """NeMo's action: judge, note the verdict, tell the flow to go on or to stop."""
         from nemoguardrails.actions.rail_outcome import RailOutcome
 
-        verdict = await judging.get()()
+        try:
+            verdict = await judging.get()()
+        except Exception as error:  # NeMo would log it with all that it knows
+            log.error("the %s checks broke: %s", self.side, type(error).__name__)
+            return RailOutcome.block(reason="broken")
         verdicts.get().append(verdict)
         return RailOutcome.allow() if verdict.allowed else RailOutcome.block(reason="refused")
 
-    async def run(self, messages: list[dict[str, Any]], judge: Judge, unchecked: str) -> Verdict:
-        """Run the rails on `messages` (a user message is needed even on the output side); what `judge` said.
+    async def run(self, judge: Judge, unchecked: str) -> Verdict:
+        """Run the flow; what `judge` said.
 
-        Fails closed: rails that end otherwise than their judge, or without it, add a check `nemo` and refuse with the
-        text `unchecked`.
+        Fails closed: a flow that ends otherwise than its judge, or without it, adds a check `nemo` and refuses with
+        the text `unchecked`.
         """
-        from nemoguardrails.rails.llm.options import RailStatus, RailType
-
-        if self.nemo is None:
+        if self.runtime is None:
             raise RuntimeError("load() the rails first")
         made: list[Verdict] = []
         judge_token, made_token = judging.set(judge), verdicts.set(made)
         try:
-            result = await self.nemo.check_async(messages, rail_types=[RailType(self.side)])
+            events = await self.runtime.generate_events([{"type": "start_flow", "flow_id": self.flow}])
         finally:
             judging.reset(judge_token)
             verdicts.reset(made_token)
-        passed = result.status is RailStatus.PASSED
-        if len(made) == 1 and (not made[0].allowed or passed):
+        stopped = any(event["type"] == "BotIntent" and event["intent"] == "stop" for event in events)
+        if len(made) == 1 and (not made[0].allowed or not stopped):
             return made[0]
-        log.error("the %s rails ended as %s without a verdict", self.side, result.status.value)
+        how = "stopped" if stopped else "unjudged"
+        log.error("the %s flow ended %s without a verdict", self.side, how)
         checks = [check for verdict in made for check in verdict.checks]
-        return Verdict(False, (*checks, Check("nemo", "error", detail=result.status.value)), unchecked)
+        return Verdict(False, (*checks, Check("nemo", "error", detail=how)), unchecked)

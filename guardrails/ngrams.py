@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,26 +22,26 @@ SMOOTH = 20
 Ids = NDArray[np.int64]
 
 
+@lru_cache(maxsize=4)
 def ngrams(text: str) -> tuple[Ids, Ids]:
-    """The buckets of all n-grams of `text`, in [0, SIZE), and the character that each begins at.
+    """The buckets of all n-grams of `text`, in [0, SIZE), and the character that each begins at; not to be changed.
 
-    `text` is to be normalised; case does not matter. Runs in time linear in the text.
+    `text` is to be normalised; case does not matter. Runs in time linear in the text. Several heads read the same text
+    one after the other, so the last few texts' are kept.
     """
     text = text.lower()
     points = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
-    buckets, starts = list[Ids](), list[Ids]()
-    for rolled in rolling(points, CHARACTERS):
-        buckets.append(bucket(rolled))
-        starts.append(np.arange(len(rolled)))
+    characters = rolling(points, CHARACTERS)
     found = [(m.start(), zlib.crc32(m[0].encode("utf-8", "replace"))) for m in WORD.finditer(text)]
-    if found:
-        begins, words = np.array(found, np.int64).T
-        for rolled in rolling(words.astype(np.uint32), WORDS):
-            buckets.append(bucket(rolled) + (1 << BITS))
-            starts.append(begins[: len(rolled)])
-    if not buckets:
+    begins, hashes = np.array(found, np.int64).reshape(-1, 2).T
+    words = rolling(hashes.astype(np.uint32), WORDS)
+    rolled = [*characters, *words]
+    if not rolled:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    return np.concatenate(buckets), np.concatenate(starts)
+    buckets = bucket(np.concatenate(rolled))
+    buckets[sum(map(len, characters)) :] += 1 << BITS
+    places = np.arange(len(points))
+    return buckets, np.concatenate([places[: len(r)] for r in characters] + [begins[: len(r)] for r in words])
 
 
 def weigh_each(texts: list[str], weights: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -62,22 +63,20 @@ def weigh_each(texts: list[str], weights: NDArray[np.float32]) -> NDArray[np.flo
     return np.asarray(total / np.sqrt(np.array([len(text) for text in texts]) + SMOOTH))
 
 
-def rolling(items: NDArray[np.uint32], sizes: tuple[int, ...]) -> list[NDArray[np.uint32]]:
-    """For each of `sizes`, a hash of every run of so many `items`."""
-    out = list[NDArray[np.uint32]]()
-    for size in sizes:
-        if len(items) < size:
-            break
-        count = len(items) - size + 1
-        rolled = np.full(count, size, np.uint32)
-        for n in range(size):
-            rolled = rolled * PRIME + items[n : n + count]
-        out.append(rolled)
-    return out
-
-
 def bucket(hashes: NDArray[np.uint32]) -> Ids:
+    """The bucket of each hash, among those of its kind."""
     return ((hashes * MIX) >> np.uint32(32 - BITS)).astype(np.int64)
+
+
+def rolling(items: NDArray[np.uint32], sizes: tuple[int, ...]) -> list[NDArray[np.uint32]]:
+    """For each of `sizes`, which ascend, a hash of every run of so many `items`: a polynomial in PRIME."""
+    out = list[NDArray[np.uint32]]()
+    rolled = np.zeros(len(items) + 1, np.uint32)
+    for size in range(1, min(sizes[-1], len(items)) + 1):
+        rolled = rolled[:-1] * PRIME + items[size - 1 :]
+        if size in sizes:
+            out.append(rolled + np.uint32(size * pow(int(PRIME), size, 1 << 32) & 0xFFFFFFFF))
+    return out
 
 
 def weigh(text: str, weights: NDArray[np.float32], stretches: list[tuple[int, int]]) -> NDArray[np.float64]:

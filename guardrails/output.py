@@ -11,9 +11,6 @@ from guardrails.user_rails import UserRails
 from guardrails.workers import Workers
 from rag.types import Hit, Message, RequestSettings, Verdict
 
-SHOWN = 32_000
-"""Characters of an answer that NeMo is given; the checks read all of it."""
-
 
 class OutputRails:
     """Role `Validator` of rag/stages.py. `embed` is for checks that compare meanings, `own` the user's rails.
@@ -45,8 +42,7 @@ class OutputRails:
             prompts=self.prompts,
             embed=self.embed,
         )
-        shown = [{"role": "user", "content": "?"}, {"role": "assistant", "content": sentence[:SHOWN]}]
-        verdict = await self.rails.run(shown, lambda: judge(side, subject, self.workers), side.unchecked)
+        verdict = await self.rails.run(lambda: judge(side, subject, self.workers), side.unchecked)
         leaving = "".join(verdict.masked) or sentence
         return await self.own.after(verdict, [Message("user", question), Message("assistant", leaving)], side, passages)
 
@@ -54,5 +50,4 @@ class OutputRails:
         """Judge a whole answer, whose sentences were judged, by `settings.schema`."""
         side = parse_policy(settings.policy).output
         subject = Subject(answer, schema=settings.schema)
-        shown = [{"role": "user", "content": "?"}, {"role": "assistant", "content": answer[:SHOWN]}]
-        return await self.rails.run(shown, lambda: judge(side, subject, self.workers, ("json_schema",)), side.unchecked)
+        return await self.rails.run(lambda: judge(side, subject, self.workers, ("json_schema",)), side.unchecked)

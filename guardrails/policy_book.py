@@ -57,6 +57,7 @@ class PolicyBook:
         self.base = base
         self.changes = changes
         self.standing = self.read({})
+        self.refused = ""
 
     def read(self, change: Change) -> dict[str, Standing]:
         """Every policy of the book with `change` over the base."""
@@ -70,10 +71,18 @@ class PolicyBook:
         """
         try:
             self.standing = self.read(PolicyUpdate.model_validate(update).policy)
+            self.refused = ""
         except ValidationError as error:
             if not running:
                 raise
-            log.error("The new policy is refused and the running one stays: %s", faults(error))
+            self.refused = faults(error)
+            log.error("The new policy is refused and the running one stays: %s", self.refused)
+
+    @property
+    def state(self) -> str:
+        """The digest in force, and the fields for which the last change was refused, if it was."""
+        digest = self.of({}).digest
+        return f"{digest}; the last change is refused: {self.refused}" if self.refused else digest
 
     def of(self, change: Change) -> Standing:
         """The policy of a key that makes `change`."""

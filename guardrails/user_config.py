@@ -1,13 +1,15 @@
 """A user's own NeMo folder: read, and its models' endpoints asked for a sign of life before anything uses them."""
 
+import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from guardrails.nemo import SideName, build_nemo, quiet
+from guardrails.nemo import RAILS, SideName, hush, quiet
 
 if TYPE_CHECKING:
     from nemoguardrails import LLMRails
@@ -58,6 +60,34 @@ def read(config: RailsConfig) -> "NemoConfig":
     return found
 
 
+class Forgetful(dict[str, Any]):
+    """A dict that keeps nothing. NeMo caches the events of every conversation without bound: 20 kB a call."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        pass
+
+
+def build_nemo(config: "NemoConfig") -> "LLMRails":
+    """NeMo's rails of a configuration: silent and forgetful.
+
+    Set NEMO_GUARDRAILS_NO_USAGE_STATS=1 in the process: otherwise NeMo reports its use to its maker. This opts out too.
+    """
+
+    async def build() -> "LLMRails":
+        from nemoguardrails import LLMRails, telemetry
+
+        hush()
+        telemetry._DO_NOT_TRACK_FILE = RAILS / "input" / "config.yml"  # NeMo stays silent where this file exists
+        with quiet():
+            nemo = LLMRails(config)
+        nemo.events_history_cache = Forgetful()
+        return nemo
+
+    # NeMo's constructor asks for an event loop, and makes and leaks one where none runs: give it one of its own.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, build()).result()
+
+
 def build_side(config: RailsConfig, side: SideName) -> "LLMRails | None":
     """NeMo's rails of one side; None where there is no folder, or no flow of that side in it. Raises ValueError."""
     if config.config is None:
@@ -66,7 +96,7 @@ def build_side(config: RailsConfig, side: SideName) -> "LLMRails | None":
     if not getattr(found.rails, side).flows:
         return None
     try:
-        return build_nemo(lambda: found)
+        return build_nemo(found)
     except Exception as error:  # what NeMo finds wrong only now
         raise ValueError(f"rails.config: {error}") from error
 

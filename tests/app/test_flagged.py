@@ -44,7 +44,7 @@ class Found:
         return Verdict(True, (Check("groundedness", "flag", 0.2, 1.0, "number"),))
 
 
-@pytest.mark.parametrize("action", ["flag", "mask", "block", "error"])
+@pytest.mark.parametrize("action", ["flag", "block", "error"])
 @pytest.mark.parametrize("side", ["question_side", "answer_side"])
 def test_what_goes_to_review(action: Any, side: str) -> None:
     assert flagged(ended(**{"question_side": Verdict(True), side: Verdict(True, (Check("x", action),))}))
@@ -56,6 +56,10 @@ def test_what_does_not() -> None:
     found = row(exchange(replace(ended(), verdicts={**dropped, "output": (FLAG,)})), fake_mask)["checks"]
     assert [(c["side"], c["action"]) for c in found] == [("passages", "drop"), ("output", "flag")]
     assert not flagged(ended(question_side=Verdict(True, (Check("x", "pass"),))))
+    masked = Verdict(True, (Check("pii", "mask", 1.0, detail="email"),))
+    assert not flagged(ended(question_side=masked, answer_side=masked))
+    found = row(exchange(ended(question_side=masked, answer_side=FLAG)), fake_mask)["checks"]
+    assert [(c["side"], c["action"]) for c in found] == [("input", "mask"), ("output", "flag")]
     assert flagged(ended(question_side=Verdict(False)))
 
 

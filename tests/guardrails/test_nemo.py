@@ -1,23 +1,20 @@
 import asyncio
+import gc
 import logging
-import subprocess
-import sys
-from typing import Any
 
 import pytest
+from nemoguardrails.actions.rail_outcome import RailOutcome
 
-from guardrails.nemo import Judge, Rails
+from guardrails.nemo import Judge, Rails, SideName
 from rag.types import Check, Verdict
 
 UNCHECKED = "unchecked"
 
 
-def judging(text: str, seen: list[str] | None = None) -> Judge:
+def judging(text: str) -> Judge:
     """A judge of `text` that blocks what is bad."""
 
     async def judge() -> Verdict:
-        if seen is not None:
-            seen.append(text)
         if "raise" in text:
             raise ValueError("a secret of the user")
         bad = "bad" in text
@@ -34,7 +31,7 @@ def rails() -> Rails:
 
 
 async def run(rails: Rails, text: str) -> Verdict:
-    return await rails.run([{"role": "user", "content": text}], judging(text), UNCHECKED)
+    return await rails.run(judging(text), UNCHECKED)
 
 
 async def test_the_judges_verdict_comes_back(rails: Rails) -> None:
@@ -45,19 +42,28 @@ async def test_the_judges_verdict_comes_back(rails: Rails) -> None:
 async def test_rails_that_break_refuse(rails: Rails, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         verdict = await run(rails, "please raise")
-    assert verdict == Verdict(False, (Check("nemo", "error", detail="blocked"),), UNCHECKED)
+    assert verdict == Verdict(False, (Check("nemo", "error", detail="stopped"),), UNCHECKED)
     assert "secret" not in caplog.text
     assert len(caplog.text) < 500
 
 
-async def test_rails_that_never_judged_refuse() -> None:
-    rails = Rails("output")
+@pytest.mark.parametrize(("flow", "how"), [("another flow", "unjudged"), ("check question", "stopped")])
+async def test_a_flow_that_ends_otherwise_than_its_judge_refuses(flow: str, how: str) -> None:
+    rails = Rails("input")
     rails.load()
-    messages: list[dict[str, Any]] = [{"role": "assistant", "content": "without a user message NeMo runs no rail"}]
-    context = {"role": "context", "content": {"relevant_chunks": ""}}
-    verdict = await rails.run([context, *messages], judging("x"), UNCHECKED)
-    assert [(c.name, c.action) for c in verdict.checks] == [("nemo", "error")]
-    assert not verdict.allowed
+    assert rails.runtime is not None
+    rails.flow = flow
+    rails.runtime.register_action(lambda: RailOutcome.block(reason="its own"), "check_question")
+    assert await run(rails, "fine") == Verdict(False, (Check("nemo", "error", detail=how),), UNCHECKED)
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+async def test_each_side_is_one_flow_of_its_nemo_configuration(side: SideName) -> None:
+    rails = Rails(side)
+    rails.load()
+    assert rails.runtime is not None
+    assert list(rails.runtime.flow_configs) == [rails.flow] == getattr(rails.runtime.config.rails, side).flows
+    assert not (await run(rails, "bad")).allowed
 
 
 async def test_parallel_calls_keep_their_own_verdicts(rails: Rails) -> None:
@@ -68,31 +74,17 @@ async def test_parallel_calls_keep_their_own_verdicts(rails: Rails) -> None:
 
 
 async def test_nothing_is_kept_between_calls(rails: Rails) -> None:
+    def objects() -> int:
+        gc.collect()
+        return len(gc.get_objects())
+
+    await run(rails, "first")
+    before = objects()
     for n in range(300):
         await run(rails, f"question {n}")
-    assert rails.nemo is not None
-    assert len(rails.nemo.events_history_cache) == 0
-
-
-@pytest.mark.parametrize("text", ["{{ 7*7 }}", "$user_message", '"x" \' \\n', "- a: b", "\ud800", "", "  space "])
-async def test_nemo_leaves_odd_text_alone(rails: Rails, text: str) -> None:
-    seen: list[str] = []
-    verdict = await rails.run([{"role": "user", "content": text}], judging(text, seen), UNCHECKED)
-    assert verdict.allowed
-    assert seen == [text]
+    assert objects() - before < 300
 
 
 async def test_rails_must_be_loaded() -> None:
     with pytest.raises(RuntimeError, match="load"):
         await run(Rails("input"), "x")
-
-
-def test_use_is_not_reported_even_without_the_environment() -> None:
-    code = (
-        "import threading; from guardrails.nemo import Rails; from nemoguardrails import telemetry\n"
-        "Rails('input').load()\n"
-        "assert not telemetry._is_usage_stats_enabled()\n"
-        "assert threading.active_count() == 1, threading.enumerate()"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PATH": ""}, check=False)
-    assert run.returncode == 0, run.stderr

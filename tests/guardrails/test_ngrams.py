@@ -1,7 +1,11 @@
+import zlib
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from guardrails.ngrams import SIZE, SMOOTH, ngrams, weigh, weigh_each
+from guardrails.ngrams import SIZE, SMOOTH, WORD, ngrams, weigh, weigh_each
 
 
 def test_the_same_text_has_the_same_ngrams_whatever_its_case() -> None:
@@ -15,6 +19,23 @@ def test_every_bucket_is_in_range_and_begins_in_the_text() -> None:
     assert buckets.min() >= 0
     assert buckets.max() < SIZE
     assert starts.max() < len(text)
+
+
+@given(st.text(max_size=60) | st.text("ab ,", max_size=60))
+def test_the_buckets_are_those_that_the_weights_were_trained_on(text: str) -> None:
+    found = sorted(zip(*map(np.ndarray.tolist, ngrams(text)), strict=True))
+    text = text.lower()
+    words = [(m.start(), zlib.crc32(m[0].encode("utf-8", "replace"))) for m in WORD.finditer(text)]
+    letters = [(n, ord(c)) for n, c in enumerate(text)]
+    expected = []
+    for items, sizes, offset in ((letters, (3, 4, 5), 0), (words, (1, 2, 3), 1 << 16)):
+        for size in sizes:
+            for at in range(len(items) - size + 1):
+                value = size
+                for _, item in items[at : at + size]:
+                    value = (value * 1_000_003 + item) % 2**32
+                expected.append((offset + (value * 2_654_435_761 % 2**32 >> 16), items[at][0]))
+    assert found == sorted(expected)
 
 
 def test_words_and_characters_are_told_apart_by_their_order() -> None:

@@ -46,6 +46,10 @@ def test_a_wrong_reload_changes_nothing_and_names_the_field(
     book.reload(update, running=True)
     assert book.standing == before
     assert f"the running one stays: {field}: " in caplog.text
+    digest = book.of({}).digest
+    assert book.state.startswith(f"{digest}; the last change is refused: {field}: ")
+    book.reload({}, running=True)
+    assert book.state == digest
 
 
 def test_a_wrong_change_of_a_key_is_refused_at_start() -> None:

@@ -1,5 +1,7 @@
 import asyncio
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -210,3 +212,25 @@ def test_a_folder_that_is_not_there_and_a_wrong_model_are_refused(tmp_path: Path
     wrong = folder(tmp_path, REGEX).model_copy(update={"models": ({"type": "main"},)})
     with pytest.raises(ValueError, match=r"^rails\.models\.0"):
         check_rails(wrong)
+
+
+async def test_nothing_is_kept_of_a_conversation(tmp_path: Path) -> None:
+    rails = loaded(folder(tmp_path, REGEX))
+    for n in range(3):
+        await ask(rails, f"question {n}")
+    assert rails.own.nemo is not None
+    assert len(rails.own.nemo.events_history_cache) == 0
+
+
+def test_use_is_not_reported_even_without_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text(REGEX)
+    code = (
+        "import sys, threading; from pathlib import Path; from guardrails.user_config import RailsConfig, build_side\n"
+        "assert build_side(RailsConfig(config=Path(sys.argv[1])), 'input') is not None\n"
+        "from nemoguardrails import telemetry\n"
+        "assert not telemetry._is_usage_stats_enabled()\n"
+        "assert threading.active_count() == 1, threading.enumerate()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, env={"PATH": ""}, check=False)
+    assert run.returncode == 0, run.stderr

@@ -118,6 +118,12 @@ def in_force(raglan: Running) -> str:
     return policy
 
 
+def replica_log(raglan: Running, deployment: str) -> list[str]:
+    """What the deployment's replicas wrote to Serve's log files."""
+    files = raglan.folder.glob(f"ray/session_*_*/logs/serve/replica_raglan_{deployment}_*.log")
+    return [line for file in files for line in file.read_text().splitlines()]
+
+
 @pytest.fixture
 def redeployed(raglan: Running) -> Iterator[Running]:
     """The application, given back with the policy that it had."""
@@ -143,9 +149,13 @@ def test_a_changed_policy_is_in_force_without_a_restart_and_a_wrong_one_is_refus
     assert root.field("metadata.policy") == expected
 
     deploy(raglan, {"input": {"phrases": {"action": "maybe"}}})
-    for _ in range(10):
-        assert in_force(raglan) == expected
-        time.sleep(1)
+    refusal = "the last change is refused: input.phrases.action: "
+    eventually(lambda: refusal in raglan.http.get("/readyz").text, 60)
+    assert f"policy: ready ({expected}; {refusal}" in raglan.http.get("/readyz").text
+    [line] = [line for line in replica_log(raglan, "Ingress") if "the running one stays" in line]
+    assert "ERROR" in line
+    assert "input.phrases.action: " in line
     assert report(raglan, ATTACK)["choices"][0]["message"]["content"] == "Not today."
+    assert in_force(raglan) == expected
     assert all(before <= after for before, after in zip(running.values(), pids(raglan).values(), strict=True))
     assert raglan.http.get("/readyz").status_code == 200
