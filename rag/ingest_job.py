@@ -186,8 +186,8 @@ def batches(prepared: Iterable[Prepared]) -> Iterator[list[Prepared]]:
 def for_threads(embed: EmbedConfig) -> tuple[EmbedConfig, int]:
     """How an embedder is to be loaded, and how many threads are to call it at once.
 
-    ONNX Runtime gains more from a thread a batch than from several threads in one, which wait for each other after
-    every operator; torch, whose threads are the whole process's, and a GPU get one batch at a time.
+    ONNX Runtime gets a thread a batch: what Python does for one batch then runs beside the others' forward passes.
+    Torch, whose threads are the whole process's, and a GPU get one batch at a time.
     """
     if embed.chosen_backend != "onnx":
         return embed, 1
