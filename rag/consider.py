@@ -3,17 +3,12 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from rag.followup import standalone
 from rag.stages import Stages
 from rag.types import Hit, Message, Prompt, RequestSettings, Vector, Verdict
-
-HEAD_START_S = 0.03
-"""Longest time that the guard lets the search go first where reranking follows: both cost some milliseconds of CPU, and
-on few cores the search would wait for the guard. The reranker takes longer than the guard, and one core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,7 @@ class Clock:
 
 
 async def consider(draft: Prompt, settings: RequestSettings, stages: Stages, clock: Clock) -> Considered:
-    """Embed the question once, then guard beside retrieving and reranking; a blocked question drops what was found.
+    """Embed the question once, then guard and retrieve side by side; a blocked question drops what was found.
 
     A follow-up is searched for as a question that stands alone. A language model words it only once the guard allows.
     """
@@ -61,23 +56,15 @@ async def consider(draft: Prompt, settings: RequestSettings, stages: Stages, clo
     vectors = await stages.embedder.embed([question] if query == question else [question, query])
     clock.mark("embed", begin)
 
-    retrieved = asyncio.Event()
-    rewords = settings.followup == "llm" and len(draft.messages) > 1
-
     async def judge() -> Verdict:
-        if settings.retrieve and settings.rerank and not rewords:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(retrieved.wait(), HEAD_START_S)
         begin = time.perf_counter()
         verdict = await stages.guard.check(draft.messages, vectors[0], settings)
         clock.mark("guard", begin)
         return verdict
 
     async def find() -> tuple[Sequence[Hit], str]:
-        if not rewords:
-            hits = await retrieve(query, vectors[-1], settings, stages, clock)
-            retrieved.set()
-            return await best(query, hits, settings, stages, clock), query
+        if settings.followup != "llm" or len(draft.messages) == 1:
+            return await search(query, vectors[-1], settings, stages, clock), query
         verdict = await judged
         if not verdict.allowed:
             return (), question
@@ -85,10 +72,9 @@ async def consider(draft: Prompt, settings: RequestSettings, stages: Stages, clo
         reworded = await stages.rewriter(readable(draft.messages, verdict))
         [vector] = await stages.embedder.embed([reworded])
         clock.mark("rewrite", begin)
-        hits = await retrieve(reworded, vector, settings, stages, clock)
-        return await best(reworded, hits, settings, stages, clock), reworded
+        return await search(reworded, vector, settings, stages, clock), reworded
 
-    found = asyncio.ensure_future(find()) if settings.retrieve else None
+    found = asyncio.ensure_future(find()) if settings.retrieve else None  # it takes longer, and so starts first
     judged = asyncio.ensure_future(judge() if settings.guard else allowed())
     try:
         verdict = await judged
@@ -113,20 +99,11 @@ async def allowed() -> Verdict:
     return Verdict(True)
 
 
-async def retrieve(
-    query: str, vector: Vector, settings: RequestSettings, stages: Stages, clock: Clock
-) -> Sequence[Hit]:
-    """The candidates of the first stage."""
+async def search(query: str, vector: Vector, settings: RequestSettings, stages: Stages, clock: Clock) -> Sequence[Hit]:
+    """The `settings.top_k` best passages."""
     begin = time.perf_counter()
-    hits = await stages.retriever.retrieve(query, vector, settings)
+    hits: Sequence[Hit] = await stages.retriever.retrieve(query, vector, settings)
     clock.mark("retrieve", begin)
-    return hits
-
-
-async def best(
-    query: str, hits: Sequence[Hit], settings: RequestSettings, stages: Stages, clock: Clock
-) -> Sequence[Hit]:
-    """The `settings.top_k` best of the candidates."""
     if settings.rerank and hits:
         hits = await rerank(query, hits, settings, stages, clock)
     return hits[: settings.top_k]

@@ -129,33 +129,6 @@ async def test_guard_and_retrieval_run_side_by_side() -> None:
     assert ended(await ask(fake_stages(guard=Waiting(), retriever=Slow()))).hits == ()
 
 
-async def test_the_guard_lets_a_search_that_is_reranked_go_first_and_runs_beside_the_reranker() -> None:
-    both, order = asyncio.Barrier(2), []
-    [vector] = await FakeEmbedder().embed([QUESTION.messages[-1].content])
-    found = await (await library()).retrieve(QUESTION.messages[-1].content, vector, SETTINGS)
-
-    class Waiting(FakeGuard):
-        async def check(self, *args: Any) -> Verdict:
-            order.append("guard")
-            await asyncio.wait_for(both.wait(), 5)
-            return Verdict(True)
-
-    class Searching(FakeLibrary):
-        async def retrieve(self, *args: Any) -> list[Any]:
-            await asyncio.sleep(0)
-            order.append("retrieved")
-            return found
-
-    class Ranking(FakeReranker):
-        async def rerank(self, question: str, hits: Any, settings: RequestSettings) -> list[Any]:
-            await asyncio.wait_for(both.wait(), 5)
-            return list(hits)
-
-    stages = fake_stages(guard=Waiting(), retriever=Searching(), reranker=Ranking())
-    assert ended(await ask(stages)).hits == tuple(found)
-    assert order == ["retrieved", "guard"]
-
-
 async def test_a_failing_guard_lets_nothing_through() -> None:
     class Broken(FakeGuard):
         async def check(self, *args: Any) -> Verdict:
