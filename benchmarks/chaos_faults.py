@@ -12,8 +12,8 @@ from benchmarks.chaos_profile import changed
 
 STAGES = ("Embedder", "Guard", "Retriever", "Reranker", "Validator", "LLM:quote", "Ingress")
 HEADLESS_S = 5.0
-NOTICE_S = 30
-"""How long before a spot machine's end its node is drained."""
+NOTICE_S = 120
+"""How long before a spot machine's end its node is drained: AWS's notice."""
 REPLACED_S = 10.0
 """After the loss of a worker, until a new one is there."""
 POLL_S = 0.5

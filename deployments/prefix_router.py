@@ -100,7 +100,7 @@ def shared_tree(deployment: Any, labels: dict[str, str]) -> Any:
         get_if_exists=True,
         lifetime="detached",
         num_cpus=0,
-        label_selector=labels,
+        label_selector=labels or None,
     ).remote()
     ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)._register_shutdown_cleanup_actor.remote(tree)
     return tree
