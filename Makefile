@@ -71,20 +71,24 @@ system: ## Install the Debian packages that the tests need (needs root)
 	  else echo "Debian packages are missing: sudo apt-get install $(PACKAGES)"; exit 1; fi; }
 
 PYTEST = set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tests/isolate.sh $(BIN)/python -m pytest
+# Clusters and the training's engine share two cores with all that is light; these want them alone.
+ALONE := tests/serve tests/cluster/test_chaos_short.py
+SHARED = $(PYTEST) $(addprefix --ignore=,$(ALONE))
 HEAVY := ray or vllm
+SIDE_BY_SIDE = $(MAKE) -s -k -j2
 LIGHT_LOG := var/test-light.log
 test: $(READY) system ## Run every test, real Ray Serve, vLLM and Chromium included; with ARGS="..." those alone
 ifdef ARGS
 	@$(PYTEST) $(ARGS)
 else
-	@$(MAKE) -s -k -j2 test-heavy test-light
+	@$(SIDE_BY_SIDE) test-heavy test-light; shared=$$?; $(PYTEST) $(ALONE) && exit $$shared
 endif
 
-test-heavy: # Clusters and engines, one after the other
-	@$(PYTEST) -m "$(HEAVY)"
+test-heavy: # What starts clusters and engines, one after the other
+	@$(SHARED) -m "$(HEAVY)"
 
-test-light: # All others beside them; shown when they are through
-	@mkdir -p var; $(PYTEST) -m "not ($(HEAVY))" > $(LIGHT_LOG) 2>&1; status=$$?; cat $(LIGHT_LOG); exit $$status
+test-light: # The rest beside it; shown when it is through
+	@mkdir -p var; $(SHARED) -m "not ($(HEAVY))" > $(LIGHT_LOG) 2>&1; status=$$?; cat $(LIGHT_LOG); exit $$status
 
 test-cluster: ## Run the tests of clusters alone
 	@$(MAKE) -s test ARGS="tests/cluster $(ARGS)"

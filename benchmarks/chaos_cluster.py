@@ -23,7 +23,7 @@ CPUS = 4
 """Logical ones of a worker: either holds the whole application."""
 RECONNECT_S = 120
 """How long a worker goes on without a head."""
-PATIENCE_S = 10
+PATIENCE_S, DEPLOYED_S = 10, 60
 START_S = 60
 STARTED = "Ray runtime started"
 
@@ -37,7 +37,7 @@ class Cluster:
     token: str
     chance: random.Random = field(default_factory=random.Random)
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
+    async def call(self, method: str, path: str, body: Any = None, patience_s: float = PATIENCE_S) -> Any:
         """Ask Ray's dashboard. Raises OSError where it does not answer."""
         request = urllib.request.Request(
             f"http://{HEAD}:8265{path}",
@@ -47,14 +47,14 @@ class Cluster:
         )
 
         def send() -> Any:
-            with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=patience_s) as response:  # noqa: S310
                 return json.loads(response.read() or b"null")
 
         return await asyncio.to_thread(send)
 
     async def deploy(self, config: dict[str, Any]) -> None:
         """Tell Serve what is wanted, as `serve deploy` does."""
-        await self.call("PUT", "/api/serve/applications/", config)
+        await self.call("PUT", "/api/serve/applications/", config, DEPLOYED_S)
 
     async def missing(self) -> list[str]:
         """What is not as it was deployed: deployments that are short of replicas or not healthy.

@@ -15,7 +15,7 @@ from guardrails.judge import judge
 from guardrails.policy import Policy, Side
 from guardrails.workers import Workers
 
-WALL_S = 10.0
+WALL_S = 30.0
 WORKERS = Workers(max_stuck=100)
 POLICY = Policy()
 UNGATED = POLICY.changed({"input": {"length": {"action": "flag"}}})

@@ -17,7 +17,7 @@ from rag.release import Release, by_sentence, masked
 from rag.types import Hit, Message, Passage, Piece, RequestSettings, Vector, Verdict
 from tests.guardrails.test_fuzz import LONG, UNGATED, nested, repeated
 
-WALL_S = 10.0
+WALL_S = 30.0
 SETTINGS = RequestSettings(model="demo", prompt="quote")
 VECTOR = np.eye(384, dtype=np.float32)[0]
 PARTS = [part for _, part in repeated(500)]

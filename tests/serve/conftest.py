@@ -23,7 +23,7 @@ import yaml
 from tests.deployments.otlp_receiver import OtlpReceiver
 
 ROOT = Path(__file__).parents[2]
-START_TIMEOUT_S = 280
+START_TIMEOUT_S = 540
 TIGHT = {"max_ongoing_requests": 2, "max_queued_requests": 2}
 """What the second model bears, so that a test can overload it."""
 
