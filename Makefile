@@ -72,7 +72,7 @@ system: ## Install the Debian packages that the tests need (needs root)
 
 PYTEST = set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tests/isolate.sh $(BIN)/python -m pytest
 # Clusters and the training's engine share two cores with all that is light; these want them alone.
-ALONE := tests/serve tests/cluster/test_chaos_short.py
+ALONE := tests/cluster/test_chaos_short.py tests/serve
 SHARED = $(PYTEST) $(addprefix --ignore=,$(ALONE))
 HEAVY := ray or vllm
 SIDE_BY_SIDE = $(MAKE) -s -k -j2
