@@ -6,7 +6,7 @@ import pytest
 
 from tests.serve.conftest import ROOT, Running, sse
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 QUESTION = "How many replicas does the Retriever run when the store is embedded?"
 

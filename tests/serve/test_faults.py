@@ -15,7 +15,7 @@ import pytest
 from tests.serve.conftest import Running
 from tests.serve.test_chat import QUESTION, ask
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 ENDLESS = {"type": "array", "items": {"enum": ["It is so. It is not so."]}, "minItems": 900}
 TOKENS = 1_700

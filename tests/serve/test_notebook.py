@@ -6,7 +6,7 @@ from nbclient import NotebookClient
 
 from tests.serve.conftest import ROOT, Running
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 FOLDER = ROOT / "notebooks"
 

@@ -10,7 +10,7 @@ from tests.page.chromium import answered, ask, chromium, watched
 from tests.serve.conftest import Running
 from tests.serve.test_chat import QUESTION
 
-pytestmark = [pytest.mark.ray, pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.browser, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from tests.serve.conftest import Running
 from tests.serve.test_chat import ask
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 
 def test_a_refused_question_is_reviewed(raglan: Running) -> None:

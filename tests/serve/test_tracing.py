@@ -6,7 +6,7 @@ from tests.deployments.otlp_receiver import tree
 from tests.serve.conftest import Running
 from tests.serve.test_chat import QUESTION, ask
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 STAGES = {"embed", "guard", "retrieve", "rerank", "screen", "generate", "validate"}
 
