@@ -36,10 +36,10 @@ def eventually(condition: Callable[[], bool], seconds: float) -> None:
 
 def test_overload_is_refused_with_a_time_to_come_back(raglan: Running) -> None:
     async def one(client: httpx.AsyncClient) -> httpx.Response:
-        return await client.post("/v1/chat/completions", json={**long("quote-tp2"), "stream": False, "max_tokens": 400})
+        return await client.post("/v1/chat/completions", json={**long("quote-tp2"), "stream": False, "max_tokens": 200})
 
     async def burst() -> list[httpx.Response]:
-        async with httpx.AsyncClient(base_url=raglan.url, timeout=120) as client:
+        async with httpx.AsyncClient(base_url=raglan.url, timeout=300) as client:
             return await asyncio.gather(*(one(client) for _ in range(16)))
 
     responses = asyncio.run(burst())
