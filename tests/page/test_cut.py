@@ -86,7 +86,7 @@ def test_the_page_says_that_the_connection_broke_and_keeps_the_text(browser: Bro
 def test_the_official_client_raises_a_connection_error(start: Callable[..., Site]) -> None:
     with cut_once(start().url) as url, openai.OpenAI(base_url=f"{url}v1", api_key="none", max_retries=0) as client:
         asked = [{"role": "user", "content": QUESTION}]
-        chunks = client.chat.completions.create(model="quote", messages=asked, stream=True)  # type: ignore[call-overload]
+        chunks = client.chat.completions.create(model="quote", messages=asked, stream=True)
         begun = []
 
         def read() -> None:
