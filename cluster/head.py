@@ -28,25 +28,27 @@ log = logging.getLogger("cluster.head")
 
 def keep(command: Sequence[str], sleep: Callable[[float], None] = time.sleep) -> NoReturn:
     """Run `command` for ever, with longer pauses as long as it ends soon. SIGTERM ends both."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     pause_s = FIRST_PAUSE_S
     while True:
         begin = time.monotonic()
         with subprocess.Popen(command) as head:
-            signal.signal(signal.SIGTERM, lambda *_, head=head: stop(head))
-            status = head.wait()
+            try:
+                status = head.wait()
+            finally:
+                stop(head)
         pause_s = FIRST_PAUSE_S if time.monotonic() - begin > STEADY_S else min(pause_s * 2, LONGEST_PAUSE_S)
         log.warning("the head ended with status %s and starts again in %.0f s", status, pause_s)
         sleep(pause_s)
 
 
-def stop(head: subprocess.Popen[bytes]) -> NoReturn:
-    """End the head and this process with it."""
+def stop(head: subprocess.Popen[bytes]) -> None:
+    """End the head, if it runs: never from within a signal's handler, which may have interrupted another wait."""
     head.terminate()
     try:
         head.wait(END_S)
     except subprocess.TimeoutExpired:
         head.kill()
-    sys.exit(0)
 
 
 def end_another(file: Path) -> None:
