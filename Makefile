@@ -71,9 +71,9 @@ system: ## Install the Debian packages that the tests need (needs root)
 	  else echo "Debian packages are missing: sudo apt-get install $(PACKAGES)"; exit 1; fi; }
 
 PYTEST = set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tests/isolate.sh $(BIN)/python -m pytest
-# These want both cores alone; the other clusters and engines share them with all that is light.
-ALONE := tests/cluster/test_chaos_short.py tests/serve
-SHARED = $(PYTEST) $(addprefix --ignore=,$(ALONE))
+# This wants both cores alone; the other clusters and engines share them with all that is light.
+ALONE := tests/cluster/test_chaos_short.py
+SHARED = $(PYTEST) --ignore=$(ALONE)
 HEAVY := ray or vllm
 SIDE_BY_SIDE = $(MAKE) -s -k -j2
 LIGHT_LOG := var/test-light.log

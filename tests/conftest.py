@@ -3,6 +3,7 @@
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -42,3 +43,9 @@ def shut_out_the_world(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     if ray := sys.modules.get("ray"):
         monkeypatch.setattr(ray, "init", refuse)
+
+
+@pytest.fixture(scope="session")
+def vector_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the handbook's vectors are kept for all tests of a run."""
+    return tmp_path_factory.mktemp("vectors")

@@ -87,8 +87,9 @@ async def test_a_long_document_leaves_room_for_ten() -> None:
     assert {stage: len(ranked["q"]) for stage, ranked in found.ranked.items()} == dict.fromkeys(STAGES, 10)
 
 
-async def test_the_handbook_suite_is_no_worse_than_the_baseline() -> None:
+async def test_the_handbook_suite_is_no_worse_than_the_baseline(vector_cache: Path) -> None:
     """After a change for the better: `make eval SUITE=handbook OUT=benchmarks/handbook_baseline.json`."""
     questions = handbook()
-    found = figures(questions, await run(questions, EvalConfig.load(ROOT / "cluster" / "local.yaml"), None))
+    config = EvalConfig.load(ROOT / "cluster" / "local.yaml")
+    found = figures(questions, await run(questions, config, vector_cache))
     assert fallen(found, json.loads(BASELINE.read_text())) == [], table(found)

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.chunk import ChunkConfig, chunk, embedded_text
+from benchmarks.retrieval_sets import handbook
+from benchmarks.retrieval_stages import corpus_vectors, cut
+from rag.chunk import ChunkConfig
 from rag.embed import SentenceEmbedder
 from rag.errors import StageUnavailable
 from rag.fakes import FakeLLM
 from rag.followup import BORROWED, FollowupConfig, depends, rewrite, standalone
 from rag.prompt import load_templates
-from rag.read import ReadConfig, read_file
 from rag.retrieve import HybridRetriever, RetrieveConfig
 from rag.store_edge import EdgeStore
 from rag.types import Message, Piece, Prompt
@@ -84,13 +85,14 @@ async def found(retriever: HybridRetriever, embedder: SentenceEmbedder, query: s
     return list(dict.fromkeys(hit.passage.document_id for hit in hits))[:3]
 
 
-async def test_follow_ups_find_their_page_among_the_first_three(embedder: SentenceEmbedder, tmp_path: Path) -> None:
-    pages = [read_file(f"docs/{p.name}", p.read_bytes(), ReadConfig()) for p in sorted((ROOT / "docs").glob("*.md"))]
-    passages = [passage for page in pages for passage in chunk(page, ChunkConfig(), embedder.count_tokens)]
+async def test_follow_ups_find_their_page_among_the_first_three(
+    embedder: SentenceEmbedder, tmp_path: Path, vector_cache: Path
+) -> None:
+    passages = cut(handbook(), ChunkConfig(), embedder)
     store = EdgeStore(tmp_path / "index", embedder.dimensions)
     retriever = HybridRetriever(store)
     try:
-        await retriever.upsert(passages, embedder.encode([embedded_text(passage) for passage in passages]))
+        await retriever.upsert(passages, corpus_vectors(passages, embedder, vector_cache))
         asked = dialogues()
         raw = [await found(retriever, embedder, d.messages[-1].content) for d in asked]
         joined = [await found(retriever, embedder, standalone(d.messages)) for d in asked]
