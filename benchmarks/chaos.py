@@ -23,7 +23,7 @@ from benchmarks.chaos_answers import found
 from benchmarks.chaos_client import Client, client
 from benchmarks.chaos_cluster import WORKERS, Cluster, cluster
 from benchmarks.chaos_faults import Fault, faults
-from benchmarks.chaos_judge import Kept, Window, aims, judged, rows, shown
+from benchmarks.chaos_judge import UNDONE, Kept, Window, aims, judged, rows, shown
 from benchmarks.chaos_notes import note, word
 from benchmarks.chaos_profile import PORT, WRITER, profile
 from benchmarks.chaos_traffic import MIX, Traffic, now
@@ -142,7 +142,7 @@ def chosen(all_faults: Sequence[Fault], names: str) -> list[Fault]:
 
 
 async def suffered(made: Cluster, todo: Sequence[Fault], seconds: float) -> list[Window]:
-    """A window without a fault, then one for each, which lasts until the fault is done. Raises TimeoutError."""
+    """A window without a fault, then one for each, which lasts until the fault is done or LONGEST_S are over."""
     began = now()
     print(f"  no fault for {seconds:g} s", flush=True)
     await asyncio.sleep(seconds)
@@ -150,8 +150,11 @@ async def suffered(made: Cluster, todo: Sequence[Fault], seconds: float) -> list
     for fault in todo:
         began = now()
         print(f"  {fault.name}", flush=True)
-        async with asyncio.timeout(LONGEST_S):
-            detail = await fault.do()
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                detail = await fault.do()
+        except TimeoutError:
+            detail = UNDONE
         whole_s = await settled(made, began, seconds)
         await asyncio.sleep(max(0.0, began + seconds - now()))
         windows.append(Window(fault.name, began, now(), detail, whole_s))

@@ -12,6 +12,8 @@ from benchmarks.serving_report import table
 
 LEAST_CORRECT = 0.999
 LEAST_RATE = 20.0
+UNDONE = "not done in time"
+"""What is told of a fault that could not be brought to its end."""
 HOLDERS = ("kill Ingress", "lose worker")
 """Faults that kill a process which holds connections: what it was sending is cut, and every HTTP client says so."""
 
@@ -116,6 +118,7 @@ def aims(found: Sequence[Row], kept: Kept, seconds: float) -> list[Aim]:
     streams, proper = sum(endings.values()), endings["done"] + endings["error"]
     rate = requests / seconds
     share = correct / admitted if admitted else 0.0
+    undone = [r.name for r in found if r.detail == UNDONE]
     return [
         Aim(f"at least {LEAST_RATE:g} requests/s", f"{rate:.1f}/s", rate >= LEAST_RATE),
         Aim(
@@ -138,6 +141,7 @@ def aims(found: Sequence[Row], kept: Kept, seconds: float) -> list[Aim]:
             f"{len(kept.doubled)} of {kept.ratings} twice, {len(kept.missing)} lost",
             not (kept.doubled or kept.missing) and kept.ratings > 0,
         ),
+        Aim("every fault brought to its end", ", ".join(undone) + " was not" if undone else "all were", not undone),
     ]
 
 

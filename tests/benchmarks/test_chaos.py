@@ -13,7 +13,7 @@ from benchmarks import chaos_engine
 from benchmarks.chaos_answers import Answer, Expected, quoted, streamed, whole
 from benchmarks.chaos_client import Balancer, Reply
 from benchmarks.chaos_engine import FakeEngine, reply, steps
-from benchmarks.chaos_judge import Kept, Window, aims, rows
+from benchmarks.chaos_judge import UNDONE, Kept, Window, aims, rows
 from benchmarks.chaos_notes import Notes, Ratings, note
 from benchmarks.chaos_profile import DRAINING_S, changed, profile
 from benchmarks.chaos_traffic import Outcome
@@ -112,16 +112,18 @@ def test_aims_are_met_and_missed() -> None:
     window = Window("none", 0, 10)
     good = [Outcome("stream", 1, 1, 200, ending="done"), *(Outcome("search", 2, 1, 200) for _ in range(1_000))]
     met = aims(rows([window], good), KEPT, 10)
-    assert [aim.met for aim in met] == [True] * 5
+    assert [aim.met for aim in met] == [True] * 6
     cut = [*good, Outcome("stream", 1, 1, 200, "cut", "cut")]
-    assert [aim.met for aim in aims(rows([replace(window, name="kill Ingress")], cut), KEPT, 10)] == [True] * 5
-    assert [aim.met for aim in aims(rows([window], cut), KEPT, 10)] == [True, True, False, True, True]
+    assert [aim.met for aim in aims(rows([replace(window, name="kill Ingress")], cut), KEPT, 10)] == [True] * 6
+    assert [aim.met for aim in aims(rows([window], cut), KEPT, 10)] == [True, True, False, True, True, True]
     broken = [*cut, Outcome("search", 1, 1, 500, "HTTP 500")]
-    assert [aim.met for aim in aims(rows([window], broken), KEPT, 10)] == [True, False, False, True, True]
-    assert [aim.met for aim in aims(rows([window], good), KEPT, 100)] == [False, True, True, True, True]
+    assert [aim.met for aim in aims(rows([window], broken), KEPT, 10)] == [True, False, False, True, True, True]
+    assert [aim.met for aim in aims(rows([window], good), KEPT, 100)] == [False, True, True, True, True, True]
+    undone = replace(window, detail=UNDONE)
+    assert [aim.met for aim in aims(rows([undone], good), KEPT, 10)] == [True] * 5 + [False]
     for harm, place in (("lost", 3), ("unfindable", 3), ("back", 3), ("missing", 4), ("doubled", 4)):
         kept = replace(KEPT, **{harm: ("x",)})
-        assert [aim.met for aim in aims(rows([window], good), kept, 10)] == [n != place for n in range(5)]
+        assert [aim.met for aim in aims(rows([window], good), kept, 10)] == [n != place for n in range(6)]
 
 
 def test_what_was_confirmed_is_looked_for(tmp_path: Path) -> None:
