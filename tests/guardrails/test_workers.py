@@ -36,9 +36,7 @@ async def test_a_task_that_hangs_is_given_up_and_the_others_are_made() -> None:
         hang.wait()
         return "late"
 
-    begin = time.perf_counter()
     assert await run(workers, task(lambda: "a"), task(hanging, 0.05), task(lambda: "b")) == ["a", "[timeout]", "b"]
-    assert time.perf_counter() - begin < 2
     assert (workers.stuck, workers.healthy) == (1, True)
     hang.set()
 
