@@ -28,6 +28,8 @@ we were what when where whether which while who whom whose why will with within 
 yourselves"""
 STOPWORDS = frozenset(FUNCTION_WORDS.split())
 STEMMER = SnowballStemmer("english")
+LONGEST_KNOWN = 64
+"""Characters of a token whose terms are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,19 @@ class SparseVector:
     values: tuple[float, ...] = ()
 
 
-@lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The English Snowball stem of a lower-case word."""
     return str(STEMMER.stem_word(word))
+
+
+def token_terms(token: str) -> tuple[str, ...]:
+    """The index terms of one token: itself where it has parts, and the stem of each part that is no stop word."""
+    parts = [part.lower() for part in PARTS.split(token) if part]
+    whole = (token.lower(),) if len(parts) > 1 else ()
+    return (*whole, *(stem(part) for part in parts if part not in STOPWORDS))
+
+
+known_terms = lru_cache(maxsize=65_536)(token_terms)
 
 
 def terms(text: str) -> list[str]:
@@ -49,13 +60,11 @@ def terms(text: str) -> list[str]:
 
     `max_ongoing_requests`, `LLMServer` and `serve.run` also give themselves whole, in lower case.
     """
-    out: list[str] = []
-    for token in TOKEN.findall(text):
-        parts = [part.lower() for part in PARTS.split(token) if part]
-        if len(parts) > 1:
-            out.append(token.lower())
-        out.extend(stem(part) for part in parts if part not in STOPWORDS)
-    return out
+    return [
+        term
+        for token in TOKEN.findall(text)
+        for term in (known_terms(token) if len(token) <= LONGEST_KNOWN else token_terms(token))
+    ]
 
 
 def document_vector(text: str) -> SparseVector:
