@@ -222,7 +222,7 @@ def test_a_long_table_of_numbers_streams_in_linear_time() -> None:
     line = " ".join(str(n) for n in range(2_000))
     begin = time.perf_counter()
     assert "".join(stream([line[n : n + 4] for n in range(0, len(line), 4)])) == line
-    assert time.perf_counter() - begin < 30
+    assert time.perf_counter() - begin < 5
 
 
 HOSTILE = ["a@", "+1 ", "eyJ-", "sk-", "AB12 ", "-----BEGIN "]
@@ -247,4 +247,4 @@ HOSTILE += [
 def test_masking_stays_fast_on_hostile_text(seed: str) -> None:
     begin = time.perf_counter()
     mask((seed * LIMIT)[: LIMIT - 1])
-    assert time.perf_counter() - begin < 30
+    assert time.perf_counter() - begin < 3

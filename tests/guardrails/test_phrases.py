@@ -103,4 +103,4 @@ def test_disguises_do_not_help(attack: str) -> None:
 def test_matching_stays_linear(seed: str) -> None:
     begin = time.perf_counter()
     phrases((seed * 16_000)[:16_000])
-    assert time.perf_counter() - begin < 20
+    assert time.perf_counter() - begin < 1

@@ -74,13 +74,13 @@ def doubling(levels: int) -> dict[str, Any]:
 def test_hostile_work_is_cut_off(value: Any, schema: Any) -> None:
     begin = time.perf_counter()
     assert schema_errors(json.dumps(value), json.dumps(schema)) == "too much work to be checked"
-    assert time.perf_counter() - begin < 30
+    assert time.perf_counter() - begin < 3
 
 
 def test_many_different_items_are_compared_in_linear_time() -> None:
     begin = time.perf_counter()
     assert schema_errors(json.dumps([{"a": n} for n in range(10_000)]), '{"uniqueItems": true}') == ""
-    assert time.perf_counter() - begin < 30
+    assert time.perf_counter() - begin < 2
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_a_pool_that_hangs_delays_neither_launches_nor_listings() -> None:
     two.create("c", 1)
     two.create("r", 1)
     until(lambda: "r" in {node.node_type for node in two.fleet.nodes().values()})
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 1
     two.cloud.hang.set()
 
 
