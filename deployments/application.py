@@ -47,7 +47,7 @@ def build(args: dict[str, Any]) -> Application:
         "Validator": stage(Validator, "Validator").bind(embedder, asked, rails, tracing, prompts),
     }
     named = {f"LLM:{id}": bound for id, bound in engines.items()}
-    return stage(Ingress, "Ingress").bind(settings, {**stages, **named})
+    return stage(Ingress, "Ingress").bind(settings, {**named, **stages})
 
 
 def own_rails(config: RailsConfig) -> RailsConfig:

@@ -5,10 +5,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from ray._common.usage.usage_lib import usage_stats_enabled
 from ray.serve.llm import LLMConfig
 from ray.serve.llm.deployment import LLMServer
 
 from deployments.autoscaling import LOAD, SLEEPS
+from deployments.engine import Engine
 from deployments.engine_load import Figures, Listener, ScalingConfig
 from deployments.placement import stand_at
 from rag.begun import Begun
@@ -29,11 +31,15 @@ class LLM(LLMServer):  # type: ignore[misc]
     ) -> None:
         """Start the engine. Raises RuntimeError where the replica must stand at `site` and does not."""
         stand_at(site)
-        await super().__init__(llm_config, **options)
+        await super().__init__(llm_config, engine_cls=Engine, **options)
         self.scaling = scaling
         self.listener = Listener()
         if loggers := self.engine._engine_client.logger_manager:  # none: `disable_log_stats` among the engine arguments
             loggers.stat_loggers.append(self.listener)
+
+    async def _start_engine(self) -> None:
+        """Start it; Ray's report of the model, an actor that a start waits for, is left out where reports are off."""
+        await (super()._start_engine() if usage_stats_enabled() else self.engine.start())
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What Serve's controller is told of this replica, for deployments/autoscaling.py."""

@@ -75,7 +75,7 @@ def run(config: dict[str, Any]) -> int:
     try:
         client = api.serve_start(http_options=schema.http_options.model_dump(), proxy_location=schema.proxy_location)
         client.deploy_apps(schema, _blocking=False)
-        if not watch(schema.applications[0].name, url, begin):
+        if not watch(client, schema.applications[0].name, url, begin):
             return 1
         print(welcome(url, time.monotonic() - begin), flush=True)
         signal.pause()
@@ -92,25 +92,27 @@ def run(config: dict[str, Any]) -> int:
     return 0
 
 
-def watch(application: str, url: str, begin: float) -> bool:
-    """Print each deployment as it becomes ready; False, with the reason, when the application fails or is late."""
-    from ray import serve
+def watch(client: Any, application: str, url: str, begin: float) -> bool:
+    """Print each deployment as it becomes ready; False, with the reason, when the application fails or is late.
 
+    It asks by Serve's own `client`: `serve.status()` pickles every request router anew, on the cores that start them.
+    """
     ready: set[str] = set()
     told: set[str] = set()
     while time.monotonic() - begin < START_TIMEOUT_S:
-        state = serve.status().applications.get(application)
-        for name, deployment in (state.deployments if state else {}).items():
+        state = client.get_serve_status(application)
+        for deployment in state.deployment_statuses:
+            name = deployment.name
             if deployment.status == "HEALTHY" and name not in ready:
                 ready.add(name)
                 print(f"  {name:<14} ready after {time.monotonic() - begin:5.1f} s", flush=True)
             if "failed" in deployment.message and deployment.message not in told:
                 told.add(deployment.message)
                 print(f"  {name}: {deployment.message.strip()}", file=sys.stderr, flush=True)
-        if state and state.status == "DEPLOY_FAILED":
-            print(f"The application cannot start: {state.message}", file=sys.stderr)
+        if state.app_status.status == "DEPLOY_FAILED":
+            print(f"The application cannot start: {state.app_status.message}", file=sys.stderr)
             return False
-        if state and state.status == "RUNNING" and answers(url):
+        if state.app_status.status == "RUNNING" and answers(url):
             return True
         time.sleep(0.25)
     print(f"The application was not ready after {START_TIMEOUT_S} s: see `serve status`", file=sys.stderr)
