@@ -22,11 +22,11 @@ import yaml
 
 from benchmarks.overload import Target, pair, serving
 from benchmarks.overload_load import REFUSED, Phase, run_open, summarise, undisturbed
-from benchmarks.serving import INDEX, ROOT, SHORT, index, machine
+from benchmarks.serving import INDEX, SHORT, index, machine
 from benchmarks.serving_load import REQUEST_TIMEOUT_S
 from benchmarks.serving_process import busy_percent
 from benchmarks.serving_report import table
-from benchmarks.serving_servers import Bench, environment
+from benchmarks.serving_servers import ROOT, Bench, environment
 
 
 @dataclass(frozen=True, slots=True)

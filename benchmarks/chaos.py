@@ -27,8 +27,9 @@ from benchmarks.chaos_judge import UNDONE, Kept, Window, aims, judged, rows, sho
 from benchmarks.chaos_notes import note, word
 from benchmarks.chaos_profile import PORT, WRITER, profile
 from benchmarks.chaos_traffic import MIX, Traffic, now
-from benchmarks.serving import INDEX, ROOT, SHORT, machine
+from benchmarks.serving import INDEX, SHORT, machine
 from benchmarks.serving_process import busy_percent
+from benchmarks.serving_servers import ROOT
 
 LOGS = ROOT / "var" / "chaos-logs"
 START_S = 300.0

@@ -25,12 +25,12 @@ from typing import Any
 import yaml
 
 from benchmarks.overload_load import Phase, run_open, summarise, undisturbed
-from benchmarks.serving import INDEX, ROOT, SHORT, index, machine
+from benchmarks.serving import INDEX, SHORT, index, machine
 from benchmarks.serving_load import run_load
 from benchmarks.serving_process import busy_percent, running
 from benchmarks.serving_prompts import QUESTIONS
 from benchmarks.serving_report import Spread, table
-from benchmarks.serving_servers import Bench, environment, raglan
+from benchmarks.serving_servers import ROOT, Bench, environment, raglan
 
 CALM, FLOOD = 0.8, 3.0
 SPARE = 1.2

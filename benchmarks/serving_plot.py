@@ -7,7 +7,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.serving_report import Row
+from benchmarks.serving_report import OPEN, Row, level
 
 COLOURS = {
     "vllm": "#b9c0c9",
@@ -28,7 +28,8 @@ def draw(rows: Sequence[Row], titles: Mapping[str, str], subtitle: str, path: Pa
         bars(left, rows, [row.ttft.p50 for row in rows], [row.ttft.p95 for row in rows])
         left.set_title("Time to first token: median, line to p95 (lower is better)", fontsize=11, loc="left")
         left.set_ylabel("ms")
-        bars(right, rows, [row.requests_per_s for row in rows], [max(row.rounds) for row in rows])
+        closed = [row for row in rows if row.concurrency != OPEN]
+        bars(right, closed, [row.requests_per_s for row in closed], [max(row.rounds) for row in closed])
         right.set_title("Throughput: mean, line to the best round (higher is better)", fontsize=11, loc="left")
         right.set_ylabel("requests/s")
         handles, names = right.get_legend_handles_labels()
@@ -50,7 +51,7 @@ def bars(axes: Axes, rows: Sequence[Row], heights: Sequence[float], tips: Sequen
         axes.bar(x, height, width * 0.92, color=COLOURS[row.server], label=label)
         axes.vlines(x, height, tip, color=INK, linewidth=0.8)
         axes.annotate(f"{height:.3g}", (x, tip), (0, 2), textcoords="offset points", ha="center", fontsize=7)
-    axes.set_xticks(range(len(levels)), [f"{level} concurrent" for level in levels])
+    axes.set_xticks(range(len(levels)), [level(concurrency) for concurrency in levels])
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="y", alpha=0.25)

@@ -7,6 +7,14 @@ import numpy as np
 
 from benchmarks.serving_load import Answer, Load
 
+OPEN = 0
+"""The concurrency of requests that come at a rate, whether or not those before are answered: an open loop."""
+
+
+def level(concurrency: int) -> str:
+    """What a load is called."""
+    return f"{concurrency} concurrent" if concurrency else "open loop"
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -18,7 +26,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One server at one concurrency, over all rounds.
+    """One server at one concurrency (or OPEN), over all rounds.
 
     `per_token` is the time between the first and the last text by the tokens after the first; None where most answers
     came in one piece. `cpu_ms` is CPU time of all the server's processes by request. `engine`, `stages`: medians in
@@ -175,17 +183,17 @@ def parts(rows: Sequence[Row], of: Callable[[Row], Mapping[str, float]]) -> str:
     if not keys:
         return ""
     lines = [
-        [f"{row.server}, {row.concurrency}", *(f"{of(row)[k]:.1f}" if k in of(row) else "-" for k in keys)]
+        [f"{row.server}, {level(row.concurrency)}", *(f"{of(row)[k]:.1f}" if k in of(row) else "-" for k in keys)]
         for row in having
     ]
-    return table(["server, concurrency", *keys], lines)
+    return table(["server, load", *keys], lines)
 
 
 def equality(rows: Sequence[Row]) -> str:
     """Whether every server's engine read as long a prompt and gave the same answers."""
     lines = [
         [
-            f"{row.server}, {row.concurrency}",
+            f"{row.server}, {level(row.concurrency)}",
             f"{row.prompt_tokens:.1f}",
             f"{row.output_tokens:.1f}",
             f"{row.same:.1%}",
@@ -194,5 +202,5 @@ def equality(rows: Sequence[Row]) -> str:
         ]
         for row in rows
     ]
-    head = ["server, concurrency", "prompt tokens", "output tokens", "same answers", "requests/s by round", "failures"]
+    head = ["server, load", "prompt tokens", "output tokens", "same answers", "requests/s by round", "failures"]
     return table(head, lines)

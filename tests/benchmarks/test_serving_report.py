@@ -106,7 +106,7 @@ def test_parts_show_a_dash_where_a_server_has_none_and_nothing_without_any() -> 
     one, other = row("raglan-bare"), row("raglan")
     rows = [replace(one, stages={"ttft": 1.0}), replace(other, stages={"guard": 2.0, "ttft": 3.0})]
     lines = parts(rows, lambda r: r.stages).splitlines()
-    assert [cell.strip() for cell in lines[2].strip("|").split("|")] == ["raglan-bare, 8", "1.0", "-"]
+    assert [cell.strip() for cell in lines[2].strip("|").split("|")] == ["raglan-bare, 8 concurrent", "1.0", "-"]
     assert parts([one], lambda r: r.stages) == ""
 
 

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from benchmarks import serving_servers
-from benchmarks.serving import ROOT, names, numbers
+from benchmarks.serving import names, numbers
 from benchmarks.serving_prompts import PLAIN, Case, case
-from benchmarks.serving_servers import BASELINE, SERVERS, TUNED, TUNING, Bench, environment, flags
+from benchmarks.serving_servers import BASELINE, ROOT, SERVERS, TUNED, TUNING, Bench, environment, flags
 from deployments.settings import Settings
 from rag.prompt import PromptBook, load_templates
 from rag.types import Hit, Message, Passage, RequestSettings, Sentence

@@ -18,6 +18,7 @@ from vllm.entrypoints.launchers.api_server.app_state import init_app_state
 from vllm.entrypoints.launchers.cli_args import make_arg_parser
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.executor.abstract import Executor
 
 from deployments.llm import LLM
 from deployments.settings import Settings
@@ -43,7 +44,9 @@ async def serving(profile: Path) -> tuple[AsyncLLM, Chat]:
     args = yaml.safe_load(profile.read_text())["applications"][0]["args"]
     model = Settings.load(args).models[0]
     given = {**model.engine, "max_model_len": model.context, "max_num_seqs": AT_ONCE, "served_model_name": model.id}
-    engine = AsyncLLM.from_engine_args(AsyncEngineArgs(model=model.path, kv_cache_memory_bytes=2**28, **given))
+    config = AsyncEngineArgs(model=model.path, kv_cache_memory_bytes=2**28, **given).create_engine_config()
+    config.parallel_config.distributed_executor_backend = "uni"  # as deployments/engine.py does
+    engine = AsyncLLM(vllm_config=config, executor_class=Executor.get_class(config), log_stats=False)
     parsed = make_arg_parser(FlexibleArgumentParser()).parse_args([])
     parsed.model, parsed.served_model_name = model.path, [model.id]
     state = State()

@@ -87,7 +87,8 @@ def test_the_checkpoint_is_small_and_complete() -> None:
 
 def vllm_answers(tensor_parallel: int, chats: list[list[dict[str, str]]]) -> dict[str, Any]:
     """Return what ask_vllm.py prints, from a fresh vLLM process, which takes its workers with it when it ends."""
-    environment = ["VLLM_CPU_OMP_THREADS_BIND=0|1"] if tensor_parallel == 2 else []
+    shards, alone = "VLLM_CPU_OMP_THREADS_BIND=0|1", "VLLM_ENABLE_V1_MULTIPROCESSING=0"
+    environment = [shards if tensor_parallel == 2 else alone]
     command = [sys.executable, "-m", "tests.models.ask_vllm", str(MODEL), str(tensor_parallel)]
     done = subprocess.run(
         ["sh", str(ROOT / "tests" / "isolate.sh"), "env", *environment, *command],
