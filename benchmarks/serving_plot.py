@@ -18,6 +18,7 @@ COLOURS = {
     "raglan": "#0f766e",
 }
 INK = "#1f2933"
+LARGE = 100
 
 
 def draw(rows: Sequence[Row], titles: Mapping[str, str], subtitle: str, path: Path) -> None:
@@ -50,7 +51,8 @@ def bars(axes: Axes, rows: Sequence[Row], heights: Sequence[float], tips: Sequen
         label = row.server if row.concurrency == levels[0] else None
         axes.bar(x, height, width * 0.92, color=COLOURS[row.server], label=label)
         axes.vlines(x, height, tip, color=INK, linewidth=0.8)
-        axes.annotate(f"{height:.3g}", (x, tip), (0, 2), textcoords="offset points", ha="center", fontsize=7)
+        written = f"{height:,.0f}" if height >= LARGE else f"{height:.3g}"
+        axes.annotate(written, (x, tip), (0, 2), textcoords="offset points", ha="center", fontsize=7)
     axes.set_xticks(range(len(levels)), [level(concurrency) for concurrency in levels])
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="x", length=0)

@@ -148,11 +148,12 @@ def serve_llm(bench: Bench, tuned: bool) -> Command:
 
 
 def raglan(bench: Bench, rails: bool = True, retrieval: bool = True) -> Command:
-    """Raglan by its launcher."""
+    """Raglan by its launcher; it answers however late, as the others do, unless the profile says otherwise."""
     config = copy.deepcopy(bench.profile)
     args = config["applications"][0]["args"]
     args["models"] = [{**bench.model, "engine": {**bench.model["engine"], **bench.engine}}]
     args["store"] = {"kind": "edge", "path": str(bench.index)}
+    args.setdefault("admission", {"enabled": False})
     args["feedback_path"] = str(bench.folder / "feedback.jsonl")
     args["reviews_path"] = str(bench.folder / "reviews.jsonl")
     if not retrieval:

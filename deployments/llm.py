@@ -24,6 +24,7 @@ PRIORITIES: Mapping[Priority, int] = {"interactive": 0, "batch": 1}
 class LLM(LLMServer):  # type: ignore[misc]
     """An engine replica: vLLM behind OpenAI's protocol, tensor and pipeline parallel by its placement group."""
 
+    _default_engine_cls = Engine  # what RAYLLM_VLLM_ENGINE_CLS may override
     under_way = 0
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
@@ -31,7 +32,7 @@ class LLM(LLMServer):  # type: ignore[misc]
     ) -> None:
         """Start the engine. Raises RuntimeError where the replica must stand at `site` and does not."""
         stand_at(site)
-        await super().__init__(llm_config, engine_cls=Engine, **options)
+        await super().__init__(llm_config, **options)
         self.scaling = scaling
         self.listener = Listener()
         if loggers := self.engine._engine_client.logger_manager:  # none: `disable_log_stats` among the engine arguments

@@ -64,6 +64,7 @@ def test_raglans_configurations_are_valid_and_differ_in_rails_and_prompt_only(be
     assert (on.policy.input.enabled, on.policy.output.enabled, on.models[0].prompt) == (True, True, "quote@1")
     assert off.models[0].engine == on.models[0].engine
     assert on.models[0].engine["enable_prefix_caching"] is False
+    assert (off.admission.enabled, on.admission.enabled) == (False, False)
 
 
 def test_only_the_tuned_ray_app_has_raglans_tuning(bench: Bench) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 
+from benchmarks.chaos_engine import PATH, FakeEngine
 from deployments.engine import Engine, in_one_process
 from deployments.llm import LLM
 
@@ -51,6 +52,14 @@ def test_the_executor_is_chosen_before_the_engine_starts(
     engine.llm_config = Space(runtime_env=runtime_env)
     started = engine._start_async_llm_engine(None, given, None)
     assert started.parallel_config.distributed_executor_backend == executor
+
+
+@pytest.mark.parametrize(("named", "engine"), [("", Engine), (PATH, FakeEngine)])
+def test_another_engine_can_be_named(named: str, engine: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAYLLM_VLLM_ENGINE_CLS", named)
+    server = Silent.__new__(Silent)
+    server._init_shared(Space(multiplex_config=lambda: None), None, None)
+    assert server._engine_cls is engine
 
 
 @pytest.mark.parametrize("local", [True, False])
