@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from deployments import leftovers
+
 START_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 60.0
 KILL_TIMEOUT_S = 10.0
@@ -47,7 +49,7 @@ class Command:
 
 @contextmanager
 def running(command: Command, root: Path) -> Iterator[psutil.Process]:
-    """The server's main process, once it answers. It and all its descendants are gone afterwards.
+    """The server's main process, once it answers. All that descends from the calling process is gone afterwards.
 
     Raises ServerFailed.
     """
@@ -58,7 +60,7 @@ def running(command: Command, root: Path) -> Iterator[psutil.Process]:
         wait_until_ready(child, command)
         yield process
     finally:
-        stop(child, process)
+        stop(child)
 
 
 def wait_until_ready(child: "subprocess.Popen[bytes]", command: Command) -> None:
@@ -81,18 +83,16 @@ def answers(url: str) -> bool:
         return False
 
 
-def stop(child: "subprocess.Popen[bytes]", process: psutil.Process) -> None:
-    """Ask the server to end, then kill what is left of its family, found while it was whole."""
-    family = tree(process)
+def stop(child: "subprocess.Popen[bytes]") -> None:
+    """Ask the server to end, then kill what is left of its family and remove what that leaves in shared memory."""
+    family = leftovers.descendants()
+    files = leftovers.shared_files(family)
     with suppress(ProcessLookupError):
         child.send_signal(signal.SIGINT)
     with suppress(subprocess.TimeoutExpired):
         child.wait(STOP_TIMEOUT_S)
-    for member in family:
-        with suppress(psutil.NoSuchProcess):
-            member.kill()
+    leftovers.clear(family, files, patience_s=0)
     child.wait(KILL_TIMEOUT_S)
-    psutil.wait_procs(family, KILL_TIMEOUT_S)
 
 
 def tree(process: psutil.Process) -> list[psutil.Process]:
