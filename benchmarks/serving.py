@@ -12,6 +12,7 @@ Stop what else runs on the machine first. With two rounds a full run takes about
 import argparse
 import asyncio
 import json
+import math
 import os
 import platform
 import signal
@@ -67,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     out.add_argument("--concurrency", type=numbers, default=[1, 8, 32], help="callers at a time, as in 1,8,32")
     out.add_argument("--requests", type=int, default=128, help="requests at each concurrency; at least 8 a caller")
-    out.add_argument("--rate", type=float, help="the open loop's requests/s (default: a quarter of the first server's)")
+    out.add_argument("--rate", type=rate, help="the open loop's requests/s (default: a quarter of the first server's)")
     out.add_argument("--rounds", type=int, default=2, help="times every server is started; every other one backwards")
     out.add_argument("--servers", type=names, default=list(SERVERS), help=f"some of {','.join(SERVERS)}")
     out.add_argument("--max-tokens", type=int, default=128, help="longest answer; the demo model ends by itself")
@@ -84,6 +85,14 @@ def numbers(text: str) -> list[int]:
     """`1,8` as positive integers."""
     found = [int(word) for word in text.split(",")]
     if min(found) < 1:
+        raise ValueError(text)
+    return found
+
+
+def rate(text: str) -> float:
+    """`1.5` as a positive number."""
+    found = float(text)
+    if not 0 < found < math.inf:
         raise ValueError(text)
     return found
 

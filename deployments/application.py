@@ -47,7 +47,7 @@ def build(args: dict[str, Any]) -> Application:
         "Validator": stage(Validator, "Validator").bind(embedder, asked, rails, tracing, prompts),
     }
     named = {f"LLM:{id}": bound for id, bound in engines.items()}
-    return stage(Ingress, "Ingress").bind(settings, {**named, **stages})
+    return stage(Ingress, "Ingress").bind(settings, {**named, **stages})  # started in this order: the slowest first
 
 
 def own_rails(config: RailsConfig) -> RailsConfig:

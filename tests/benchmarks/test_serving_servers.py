@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from benchmarks import serving_servers
-from benchmarks.serving import names, numbers
+from benchmarks.serving import names, numbers, rate
 from benchmarks.serving_prompts import PLAIN, Case, case
 from benchmarks.serving_servers import BASELINE, ROOT, SERVERS, TUNED, TUNING, Bench, environment, flags
 from deployments.settings import Settings
@@ -104,7 +104,11 @@ def test_engine_arguments_become_flags() -> None:
 def test_arguments_of_the_command_line_are_checked() -> None:
     assert numbers("1,8") == [1, 8]
     assert names("raglan,vllm") == ["vllm", "raglan"]
+    assert rate("1.5") == 1.5
     with pytest.raises(ValueError):
         numbers("0")
+    for wrong in ("0", "-1", "nan", "inf"):
+        with pytest.raises(ValueError):
+            rate(wrong)
     with pytest.raises(Exception, match="no such server: nginx"):
         names("nginx")
