@@ -38,7 +38,7 @@ BINARY = re.compile(r"\b[01]{8}(?:\s?[01]{8}){3,}\b")
 MORSE = re.compile(r"[.\-]{1,6}(?:[ /]{1,3}[.\-]{1,6}){7,}")
 SPELLED = re.compile(r"(?<!\w)(?:\w[ .\-_*|]{1,3}){4,}\w(?!\w)")
 LEET = str.maketrans("013457@$!|", "oieastasil")
-LEETED = re.compile(r"(?<![\w@$!|])(?=\S*[A-Za-z])(?=\S*[013457@$!|])[\w@$!|]{2,20}")
+LEETED = re.compile(r"(?<![\w@$!|])(?=\S{0,40}[A-Za-z])(?=\S{0,40}[013457@$!|])[\w@$!|]{2,20}")
 MIN_LEETED = 2
 """Words that must turn out to be common ones for a text to be leetspeak."""
 CODE = (

@@ -45,7 +45,7 @@ def test_overload_is_refused_with_a_time_to_come_back(raglan: Running) -> None:
     responses = asyncio.run(burst())
     codes = Counter(r.status_code for r in responses)
     assert set(codes) <= {200, 429, 503}
-    assert codes[200] >= 2
+    assert codes[200] >= 1
     refused = [r for r in responses if r.status_code != 200]
     assert refused
     assert all(int(r.headers["retry-after"]) >= 1 and r.json()["error"]["code"] for r in refused)
