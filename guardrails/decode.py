@@ -39,6 +39,8 @@ MORSE = re.compile(r"[.\-]{1,6}(?:[ /]{1,3}[.\-]{1,6}){7,}")
 SPELLED = re.compile(r"(?<!\w)(?:\w[ .\-_*|]{1,3}){4,}\w(?!\w)")
 LEET = str.maketrans("013457@$!|", "oieastasil")
 LEETED = re.compile(r"(?<![\w@$!|])(?=\S{0,40}[A-Za-z])(?=\S{0,40}[013457@$!|])[\w@$!|]{2,20}")
+"""A word of letters and of signs that look like letters. It looks a bounded way ahead: to the end of a line without
+spaces, from each of its characters, would be quadratic."""
 MIN_LEETED = 2
 """Words that must turn out to be common ones for a text to be leetspeak."""
 CODE = (

@@ -90,4 +90,4 @@ def test_decoding_stays_linear(seed: str) -> None:
 def test_leetspeak_is_sought_in_linear_time(seed: str) -> None:
     begin = time.perf_counter()
     assert from_leet(seed * 200_000) == ""
-    assert time.perf_counter() - begin < 30  # looking for a letter to the end of the line takes ten minutes
+    assert time.perf_counter() - begin < 30  # looking for a letter to the end of the line takes minutes
