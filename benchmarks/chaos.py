@@ -34,7 +34,7 @@ from benchmarks.serving_servers import ROOT
 LOGS = ROOT / "var" / "chaos-logs"
 START_S = 300.0
 POLL_S = 1.0
-LONGEST_S = 240.0
+LONGEST_S = 360.0
 """How long doing a fault may take; a rolling update is done when every replica was replaced."""
 LAST_S = 60.0
 """How long the application may take after the last window to be whole, before what is kept is looked at."""
