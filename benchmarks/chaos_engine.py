@@ -48,6 +48,9 @@ class FakeEngine:
     async def check_health(self) -> None:
         """Alive as long as the event loop runs."""
 
+    async def shutdown(self) -> None:
+        """There is nothing to end."""
+
     async def chat(self, request: Any, raw_request_info: Any = None) -> AsyncGenerator[str]:
         """Stream OpenAI's chunks; a begun answer is gone on with."""
         messages = [message if isinstance(message, dict) else message.model_dump() for message in request.messages]

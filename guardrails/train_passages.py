@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from guardrails.check import Embed
 from guardrails.linear import WEIGHTS, Head, save
 from guardrails.passages import MAX_SENTENCE, sentences
-from guardrails.train_injection import FOLDS, STRENGTH, VECTOR_SCALE, Floats, count, fold
-from guardrails.train_rows import SEED, Example, read, written
+from guardrails.train_injection import STRENGTH, VECTOR_SCALE, Floats, count, fold
+from guardrails.train_rows import FOLDS, SEED, Example, read, written
 from rag.embed import EmbedConfig, SentenceEmbedder
 
 PLANTED = ("steer", "request", "injection", "extraction")

@@ -19,6 +19,7 @@ HANDBOOK_WEIGHT = 4.0
 HELD_OUT = 5
 """One in so many of the handbook's questions is kept for measurements."""
 SEED = 20_261_125
+FOLDS = 5
 ATTACKS = ("jailbreak", "injection", "extraction")
 KINDS = (*ATTACKS, "harm", "benign", "steer", "request", "clean")
 """`steer` and `request` are what is planted in passages; `clean` are passages in which nothing is."""
@@ -60,15 +61,17 @@ def read(folder: Path) -> Iterator[Example]:
 def written() -> Iterator[Example]:
     """The sentences drawn from the templates of WRITTEN, always the same ones."""
     known: dict[str, Any] = yaml.safe_load(WRITTEN.read_text(encoding="utf-8"))
-    rng = random.Random(SEED)
+    rng, earlier = random.Random(SEED), set[str]()
     for kind, group in known["kinds"].items():
         templates = group["templates"]
         seen = dict[str, int]()
         for _ in range(3 * group["draws"]):
             at = rng.randrange(len(templates))
-            seen.setdefault(drawn(templates[at], known["slots"], rng), at)
+            if (text := drawn(templates[at], known["slots"], rng)) not in earlier:
+                seen.setdefault(text, at)
             if len(seen) == group["draws"]:
                 break
+        earlier |= seen.keys()
         share, each = WRITTEN_WEIGHT * len(seen) / len(templates), Counter(seen.values())
         for text, at in seen.items():
             yield Example(text, group.get("as", kind), f"written/{kind}", None, share / each[at])

@@ -9,7 +9,7 @@ from guardrails.linear import about, load, save
 from guardrails.ngrams import weigh
 from guardrails.train_injection import build, count, fold, tabulate, train
 from guardrails.train_rows import Example
-from guardrails.windows import windows
+from guardrails.windows import SENTENCE_MARGIN, windows
 from rag.types import Vector
 
 
@@ -35,10 +35,15 @@ def test_counts_weigh_what_inference_weighs() -> None:
 
 def test_a_long_text_is_cut_as_it_is_judged() -> None:
     long = "word " * 900
-    table = tabulate([Example(long, "benign", "s"), Example("short", "benign", "s")], embed)
-    assert table.row.tolist()[-1] == 1
-    assert 2 < len(table.row) <= len(windows(len(long))) + 1
-    assert table.weight[table.row == 0][1:].sum() == pytest.approx(1)
+    rows = [Example(long, "injection", "s"), Example(long, "benign", "s"), Example("short", "benign", "s")]
+    table = tabulate(rows, embed)
+    attack, harmless, short = np.bincount(table.row)
+    assert 2 < attack <= len(windows(len(long)))
+    assert harmless > attack
+    assert short == 1
+    for n in (0, 1):
+        assert table.weight[table.row == n][1:].sum() == pytest.approx(1)
+    assert set(table.margin[table.row == 1]) > {SENTENCE_MARGIN}
 
 
 def test_heads_learn_and_are_saved_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
