@@ -91,8 +91,21 @@ test-heavy: # What starts clusters and engines, one after the other
 test-light: # The rest beside it; shown when it is through
 	@mkdir -p var; $(SHARED) -m "not ($(HEAVY))" > $(LIGHT_LOG) 2>&1; status=$$?; cat $(LIGHT_LOG); exit $$status
 
-test-cluster: ## Run the tests of clusters alone
-	@$(MAKE) -s test ARGS="tests/cluster $(ARGS)"
+# Two clusters at a time, each alone in its namespaces: they wait more than they work. The chaos run comes after them.
+PLACED := tests/cluster/test_placement_ray.py tests/cluster/test_scaling_ray.py
+PLACED_LOG := var/test-placed.log
+test-cluster: $(READY) system ## Run the tests of clusters alone
+ifdef ARGS
+	@$(PYTEST) tests/cluster $(ARGS)
+else
+	@$(SIDE_BY_SIDE) test-cluster-rest test-cluster-placed; shared=$$?; $(PYTEST) $(ALONE) && exit $$shared
+endif
+
+test-cluster-rest:
+	@$(SHARED) tests/cluster $(PLACED:%=--ignore=%)
+
+test-cluster-placed:
+	@mkdir -p var; $(SHARED) $(PLACED) > $(PLACED_LOG) 2>&1; status=$$?; cat $(PLACED_LOG); exit $$status
 
 demo-model: $(READY) ## Train the bundled demo model again (under two hours on two cores)
 	@$(RUN) -m models.train_quote

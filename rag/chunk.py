@@ -109,17 +109,22 @@ class Cutter:
 
     def pack(self, blocks: list[Block]) -> Iterator[tuple[int, int]]:
         """Join neighbouring blocks while they fit together; cut those that do not fit alone."""
-        begin = end = total = 0
+        begin = end = total = blanks = 0
         for block in (piece for whole in blocks for piece in self.cut(whole)):
             size = self.size(block.start, block.end)
             if end and (total + size > self.limit - 2 or self.too_long(begin, block.end)):
-                yield from self.checked(begin, end)
+                yield from self.joined(begin, end, total + blanks)
                 end = 0
             if not end:
-                begin, total = block.start, 0
+                begin, end, total, blanks = block.start, block.start, 0, 0
+            blanks += block.start - end
             end, total = block.end, total + size
         if end:
-            yield from self.checked(begin, end)
+            yield from self.joined(begin, end, total + blanks)
+
+    def joined(self, start: int, end: int, most: int) -> Iterator[tuple[int, int]]:
+        """Blocks together, counted again only where they have too many tokens when each blank between is one."""
+        return iter([(start, end)]) if most <= self.limit - 2 else self.checked(start, end)
 
     def cut(self, block: Block) -> Iterator[Block]:
         """The block, or pieces of it that fit: at line ends where it has rows, else at the ends of sentences."""

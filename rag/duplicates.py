@@ -3,9 +3,10 @@
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import mmh3
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 
@@ -17,6 +18,8 @@ SHINGLE = 3
 THRESHOLD = 0.9
 """Share of shingles that two passages have in common to count as one."""
 SCHEME = "affine32"
+MURMUR = partial(mmh3.hash, signed=False)
+"""MurmurHash3's 32 bits of a shingle; datasketch's own SHA-1 takes longer than all else that a signature needs."""
 WORD = re.compile(r"\w+")
 
 
@@ -32,8 +35,8 @@ def signature(text: str) -> Signature:
     """The signature of a passage's text. Texts with other numbers in them are never near: a figure is what one asks."""
     words = WORD.findall(text.lower())
     shingles = {" ".join(words[n : n + SHINGLE]).encode() for n in range(max(len(words) - SHINGLE + 1, 1))}
-    minhash = MinHash(PERMUTATIONS, permutations=permutations(), scheme=SCHEME)
-    minhash.update_batch(sorted(shingles))
+    minhash = MinHash(PERMUTATIONS, permutations=permutations(), scheme=SCHEME, hashfunc=MURMUR)
+    minhash.update_batch(shingles)
     numbers = " ".join(word for word in words if any(map(str.isdigit, word)))
     same = bytes.fromhex(digest(" ".join(text.split()).encode()))[:16]
     return Signature(same, bytes.fromhex(digest(numbers.encode()))[:8] + minhash.hashvalues.astype("<u4").tobytes())
