@@ -92,7 +92,7 @@ test-light: # The rest beside it; shown when it is through
 	@mkdir -p var; $(SHARED) -m "not ($(HEAVY))" > $(LIGHT_LOG) 2>&1; status=$$?; cat $(LIGHT_LOG); exit $$status
 
 # Two clusters at a time, each alone in its namespaces: they wait more than they work. The chaos run comes after them.
-PLACED := tests/cluster/test_placement_ray.py tests/cluster/test_scaling_ray.py
+PLACED := $(addprefix tests/cluster/test_,placement_ray.py scaling_ray.py drained.py)
 PLACED_LOG := var/test-placed.log
 test-cluster: $(READY) system ## Run the tests of clusters alone
 ifdef ARGS

@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--faults", default="", help="their names, separated by commas; all of them when left out")
     out.add_argument("--rate", type=float, default=sum(MIX.values()), help="requests a second")
     out.add_argument("--engine", choices=("fake", "vllm"), default="fake")
+    out.add_argument("--single", default="", help="what gets one replica instead of two, as in Guard,Validator")
     out.add_argument("--seed", type=int, default=0)
     out.add_argument("--out", type=Path, default=ROOT / "var" / "bench" / "chaos.json")
     return out
@@ -79,7 +80,7 @@ async def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, "-m", "rag.ingest", "docs", "--index", str(INDEX)]
     subprocess.run(command, cwd=ROOT, check=True)  # noqa: ASYNC221  nothing else runs yet
     shutil.copytree(INDEX, folder / "index")
-    config = profile(folder, args.engine)
+    config = profile(folder, args.engine, args.single.split(","))
     with cluster(folder, args.seed) as made:
         try:
             await start(made, config)

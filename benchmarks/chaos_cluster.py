@@ -14,7 +14,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks import nodes
-from benchmarks.chaos_profile import DRAINING_S, REPLICAS, SINGLE
+from benchmarks.chaos_profile import DRAINING_S
 from benchmarks.serving_servers import environment
 
 HEAD = "10.9.0.1"
@@ -81,7 +81,7 @@ class Cluster:
 
 def complete(deployment: dict[str, Any], processes: int) -> bool:
     """Whether all replicas run, and no more."""
-    wanted = 1 if deployment["name"] == SINGLE else REPLICAS
+    wanted = deployment["target_num_replicas"]
     states = [replica["state"] for replica in deployment["replicas"]]
     return deployment["status"] == "HEALTHY" and states == ["RUNNING"] * wanted and processes == wanted
 

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +27,8 @@ DRAINING_S = 10
 """How long an Ingress replica that stops goes on answering, until every HAProxy knows; Serve's default is 30."""
 
 
-def profile(folder: Path, engine: Engine) -> dict[str, Any]:
-    """A Serve configuration whose state stands in `folder`; every machine serves HTTP."""
+def profile(folder: Path, engine: Engine, single: Collection[str] = ()) -> dict[str, Any]:
+    """A Serve configuration whose state stands in `folder`; every machine serves HTTP. Of `single` there is one."""
     config: dict[str, Any] = yaml.safe_load((ROOT / "cluster" / "local.yaml").read_text())
     config["proxy_location"] = "EveryNode"
     config["http_options"] |= {"host": "0.0.0.0", "port": PORT}  # noqa: S104  of a network that has no way out
@@ -43,7 +44,7 @@ def profile(folder: Path, engine: Engine) -> dict[str, Any]:
     end_s = config["http_options"]["request_timeout_s"] + DRAINING_S
     for deployment in application["deployments"]:
         deployment["graceful_shutdown_timeout_s"] = end_s
-        if deployment["name"] != SINGLE:
+        if deployment["name"] not in (SINGLE, *single):
             deployment["autoscaling_config"] |= {"min_replicas": REPLICAS, "max_replicas": REPLICAS}
             deployment["max_surge_percent"] = 100
     return config

@@ -1,6 +1,6 @@
 """What stands in front of the engine, measured: vLLM's own server, ray.serve.llm's, and Raglan, side by side.
 
-    python -m benchmarks.serving --concurrency 1,8,32 --requests 128
+    python -m benchmarks.serving --concurrency 1,8,32 --requests 64
 
 One engine, one model, the same prompts and greedy answers; one server at a time, started and ended by this program.
 Callers who ask again as soon as they are answered (a closed loop) show the throughput, but may fall into step, and then
@@ -67,7 +67,7 @@ def main() -> int:
 def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     out.add_argument("--concurrency", type=numbers, default=[1, 8, 32], help="callers at a time, as in 1,8,32")
-    out.add_argument("--requests", type=int, default=128, help="requests at each concurrency; at least 8 a caller")
+    out.add_argument("--requests", type=int, default=64, help="requests at each concurrency; at least 8 a caller")
     out.add_argument("--rate", type=rate, help="the open loop's requests/s (default: a quarter of the first server's)")
     out.add_argument("--rounds", type=int, default=2, help="times every server is started; every other one backwards")
     out.add_argument("--servers", type=names, default=list(SERVERS), help=f"some of {','.join(SERVERS)}")

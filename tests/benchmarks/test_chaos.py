@@ -150,6 +150,9 @@ def test_the_profile_is_the_local_one_with_two_of_each(engine: Any, tmp_path: Pa
     counts = {d["name"]: d["autoscaling_config"]["min_replicas"] for d in application["deployments"]}
     assert counts.pop("Retriever") == 1
     assert set(counts.values()) == {2}
+    (fewer,) = profile(tmp_path, engine, ["Guard"])["applications"]
+    one = {d["name"] for d in fewer["deployments"] if d["autoscaling_config"]["min_replicas"] == 1}
+    assert one == {"Guard", "Retriever"}
     assert ("RAYLLM_VLLM_ENGINE_CLS" in settings.models[0].env) == (engine == "fake")
     later = Settings.load(changed(config)["applications"][0]["args"])
     assert later.digest != settings.digest
