@@ -6,7 +6,7 @@ One engine, one model, the same prompts and greedy answers; one server at a time
 Callers who ask again as soon as they are answered (a closed loop) show the throughput, but may fall into step, and then
 wait for each other's prompts; the time to first token is also measured with requests at one rate (an open loop).
 Every server has answered each question once before it is measured, so Raglan's reranker knows the passages by then.
-Stop what else runs on the machine first. With two rounds a full run takes about twenty minutes on two cores.
+Stop what else runs on the machine first. With two rounds a full run takes an hour on two cores without AVX-512.
 """
 
 import argparse
