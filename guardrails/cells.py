@@ -41,49 +41,13 @@ SPELLED = re.compile(
     rf"(?i)(?:\s(?:{AT.pattern[4:]})\s|@\s|[\[({{<]at[\])}}>]|@)[^\s@]+(?:\s(?:{DOT.pattern[4:]})\s\S+)*$"
 )
 """An address that is spelled out, up to a word before a dot."""
-HEADER = re.compile(r"-----BEGIN(?: [A-Z0-9]{1,20}){0,5}(?: -*)?$")
+BEGIN = "-----BEGIN"
+HEADER = re.compile(rf"{BEGIN}(?: [A-Z0-9]{{1,20}}){{0,5}}(?: -*)?$")
 """The header of a key, not yet complete."""
 PROSE = re.compile(r"[A-Za-z]?[a-z]*[.,;:!?)]*$")
 """A word that cannot be a line of a key."""
 HEADED = re.compile(KEY_BEGIN)
 ENDED = re.compile(KEY_END)
-
-
-def in_key(cell: str) -> bool:
-    """Whether a private key has begun in `cell` and not ended."""
-    begin = cell.rfind("-----BEGIN")
-    if begin < 0:
-        return False
-    return bool(HEADER.match(cell, begin)) or bool(HEADED.match(cell, begin) and not ENDED.search(cell, begin))
-
-
-def opens(cell: str, last: int) -> bool:
-    """Whether a number, an account or a key may go on in the word behind `cell`, whose last word starts at `last`."""
-    tail = plain(cell[max(last, len(cell) - 64) :])
-    return bool(NUMERIC.search(tail)) or (last > 0 and bool(LETTERS.match(tail))) or in_key(cell)
-
-
-def spelling(cell: str, last: int) -> bool:
-    """Whether `cell` ends within an address that is spelled out, before one of its names."""
-    tail = plain(cell[max(last, len(cell) - 64) :])
-    return (last > 0 and bool(AT.fullmatch(tail) or DOT.fullmatch(tail))) or (len(tail) > 1 and tail.endswith("@"))
-
-
-def spells(cell: str, last: int, word: str) -> bool:
-    """Whether `word` goes on with an address that is spelled out: ada [at] example [dot] com."""
-    word = plain(word)
-    if spelling(cell, last):
-        return bool(LABEL.match(word))
-    if AT.fullmatch(word):
-        return bool(LOCAL.search(plain(cell[-64:])))
-    return bool(DOT.fullmatch(word) and SPELLED.search(plain(cell[-320:])))
-
-
-def joins(cell: str, last: int, gap: str, word: str) -> bool:
-    """Whether `word`, `gap` behind `cell`, belongs to it."""
-    if in_key(cell):
-        return not gap.strip() and not (HEADED.search(cell) and "-----END" not in cell and PROSE.match(word))
-    return gap in GAPS and ((opens(cell, last) and bool(GROUP.match(plain(word)))) or spells(cell, last, word))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +67,7 @@ class Cutter:
         self.rest = ""  # begins with the cell under way, once there is one
         self.end = 0  # of that cell, as far as it is known
         self.last = 0  # where its last word starts
+        self.key = -1  # where in it the last private key may begin
         self.past = ""
         self.after = ""
         self.closed = False
@@ -125,6 +90,7 @@ class Cutter:
             self.rest = "" if self.closed else self.rest[self.end :]
             self.past = (self.past + cell)[-PAST:]
             self.end = self.last = 0
+            self.key = -1
             yield Cell(gap, cell, before, self.after)
 
     def grow(self, final: bool) -> bool:
@@ -136,24 +102,63 @@ class Cutter:
                 known = self.known(word, final)
                 if known is not None or word is None or not whole:
                     return bool(known)
-                if not joins(self.rest[: self.end], self.last, self.rest[self.end : word.start()], word[0]):
+                if not self.joins(self.rest[self.end : word.start()], word[0]):
                     self.after = word[0][:32]
                     return True
             elif word is None or not whole:
                 return False
             self.end, self.last, self.after = word.end(), word.start(), ""
+            self.key = max(self.key, self.rest.rfind(BEGIN, word.start(), word.end()))
 
     def known(self, word: re.Match[str] | None, final: bool) -> bool | None:
         """Whether the cell's end is known before the whole word behind it is: None when that word decides."""
-        cell = self.rest[: self.end]
         if self.end >= LIMIT or (word is None and final):
             return True
         gap = self.rest[self.end : word.start() if word else len(self.rest)]
-        if in_key(cell):
+        if self.in_key():
             return None if word else False
         if gap and gap not in GAPS:
             return True
         if word is None:
             return False
-        undecided = opens(cell, self.last) or spelling(cell, self.last) or plain(word[0])[:1] in STARTS
+        undecided = self.opens() or self.spelling() or plain(word[0])[:1] in STARTS
         return None if undecided else True
+
+    def tail(self) -> str:
+        """The end of the last word of the cell under way."""
+        return plain(self.rest[max(self.last, self.end - 64) : self.end])
+
+    def in_key(self) -> bool:
+        """Whether a private key has begun in the cell under way and not ended."""
+        if self.key < 0:
+            return False
+        key = self.rest[self.key : self.end]
+        return bool(HEADER.match(key)) or bool(HEADED.match(key) and not ENDED.search(key))
+
+    def opens(self) -> bool:
+        """Whether a number, an account or a key may go on in the word behind the cell under way."""
+        tail = self.tail()
+        return bool(NUMERIC.search(tail)) or (self.last > 0 and bool(LETTERS.match(tail))) or self.in_key()
+
+    def spelling(self) -> bool:
+        """Whether the cell under way ends within an address that is spelled out, before one of its names."""
+        tail = self.tail()
+        return (self.last > 0 and bool(AT.fullmatch(tail) or DOT.fullmatch(tail))) or (
+            len(tail) > 1 and tail.endswith("@")
+        )
+
+    def spells(self, word: str) -> bool:
+        """Whether `word` goes on with an address that is spelled out: ada [at] example [dot] com."""
+        word = plain(word)
+        if self.spelling():
+            return bool(LABEL.match(word))
+        if AT.fullmatch(word):
+            return bool(LOCAL.search(plain(self.rest[max(0, self.end - 64) : self.end])))
+        return bool(DOT.fullmatch(word) and SPELLED.search(plain(self.rest[max(0, self.end - 320) : self.end])))
+
+    def joins(self, gap: str, word: str) -> bool:
+        """Whether `word`, `gap` behind the cell under way, belongs to it."""
+        if self.in_key():
+            cell = self.rest[: self.end]
+            return not gap.strip() and not (HEADED.search(cell) and "-----END" not in cell and PROSE.match(word))
+        return gap in GAPS and ((self.opens() and bool(GROUP.match(plain(word)))) or self.spells(word))
