@@ -20,8 +20,8 @@ from rag.types import Vector
 
 MAX_EMBEDDED = 4
 """Stretches that are embedded beside the question, whose vector is at hand: about 15 ms of one core each."""
-SUSPICIOUS = 2.5
-"""What a stretch's n-grams must add up to for it to be embedded: 99 % of attacks' do, 5 % of ordinary ones'."""
+SUSPICIOUS = 3.5
+"""What a stretch's n-grams must add up to for it to be embedded: all attacks' do, 4 % of ordinary ones'."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,14 +30,14 @@ from rag.types import Vector
 
 Floats = NDArray[np.float64]
 
-STRENGTH = 10.0
+STRENGTH = 30.0
 """Inverse of the L2 regularisation."""
 VECTOR_SCALE = 2.0
 """Weight of the vector beside the n-grams: regularised twice as little."""
 MAX_STRETCHES = 6
 """Stretches of a long text that are learned from, beside its head. Of a harmless one as many sentences, too: of an
 attack nobody knows which sentence it is."""
-FALSE_ALARMS = 0.004
+FALSE_ALARMS = 0.0045
 """Share of unseen ordinary questions over the threshold: less than half the aim, as other texts are more foreign."""
 TASKS: dict[str, dict[str, int]] = {
     "attack": {**dict.fromkeys(ATTACKS, 1), "harm": 0, "benign": 0, "request": 0},
