@@ -132,9 +132,12 @@ def main() -> None:
     parser.add_argument("--quotes", type=Path, action="append", default=[])
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     args = parser.parse_args()
+    judged = load(args.data)
+    if not judged.responses:
+        parser.error(f"--data: no rows in a .jsonl file of {args.data}")
     embedder = SentenceEmbedder(EmbedConfig(threads=1))
     embedder.load()
-    found = measured(load(args.data), embedder, args.quotes)
+    found = measured(judged, embedder, args.quotes)
     print(report(found))
     if args.out:
         args.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from benchmarks.groundedness import area, quotations, score_all, wronged
+from benchmarks.groundedness import area, main, quotations, score_all, wronged
 from guardrails.train_grounded import Judged
 
 KNOWLEDGE = "Replicas scale on ongoing requests. The guard does not call a model."
@@ -29,3 +30,12 @@ def test_quotations_are_the_sentences_of_a_folder(tmp_path: Path) -> None:
     found = wronged(tmp_path, None)
     assert found["quotations"] == 2
     assert found["below"] == {"0.3": 0.0, "0.5": 0.0}
+
+
+def test_a_folder_without_rows_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["groundedness", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert f"--data: no rows in a .jsonl file of {tmp_path}" in capsys.readouterr().err
