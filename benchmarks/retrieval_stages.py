@@ -22,6 +22,7 @@ from rag.rerank import RerankConfig, load_reranker
 from rag.retrieve import HybridRetriever, RetrieveConfig, entries
 from rag.stages import Reranker
 from rag.store import Store, StoreConfig, open_store
+from rag.tokens import TokenCache, pack, token_key
 from rag.types import Hit, Passage, RequestSettings, Vector
 
 STAGES = ("sparse", "dense", "fused", "reranked")
@@ -83,13 +84,14 @@ async def run(questions: QuestionSet, config: EvalConfig, cache: Path | None) ->
     embedder = SentenceEmbedder(config.embed)
     embedder.load()
     passages = cut(questions, config.chunk, embedder)
-    vectors = corpus_vectors(passages, embedder, cache)
+    tokens = TokenCache(config.rerank.cache_bytes)
+    vectors = corpus_vectors(passages, embedder, cache, tokens)
     with TemporaryDirectory(prefix="raglan-eval-") as folder:
         place = config.store.model_copy(update={"kind": "edge", "path": Path(folder) / "index"})
         store = open_store(place, config.embed.dimensions)
         try:
             await write(store, passages, vectors)
-            reranker = load_reranker(config.rerank, config.embed)
+            reranker = load_reranker(config.rerank, config.embed, tokens)
             asker = Asker(embedder, HybridRetriever(store), reranker, config, Run(len(passages)), holders(passages))
             for key in tqdm(
                 [*questions.relevant, *questions.unanswerable], desc="asking", unit=" questions", mininterval=0.5
@@ -107,8 +109,13 @@ def cut(questions: QuestionSet, config: ChunkConfig, embedder: SentenceEmbedder)
     return [passage for document in documents for passage in chunk(document, config, embedder.count_tokens)]
 
 
-def corpus_vectors(passages: Sequence[Passage], embedder: SentenceEmbedder, cache: Path | None) -> Vector:
-    """The passages' vectors, kept in the folder `cache` under a hash of the texts and the embedder's settings."""
+def corpus_vectors(
+    passages: Sequence[Passage], embedder: SentenceEmbedder, cache: Path | None, tokens: TokenCache
+) -> Vector:
+    """The passages' vectors, kept in the folder `cache` under a hash of the texts and the embedder's settings.
+
+    Where they are made anew, `tokens` gets those by token of the same forward passes.
+    """
     texts = [embedded_text(passage) for passage in passages]
     digest = hashlib.sha256(embedder.config.model_dump_json().encode())
     for text in texts:
@@ -122,7 +129,9 @@ def corpus_vectors(passages: Sequence[Passage], embedder: SentenceEmbedder, cach
     with tqdm(total=len(texts), desc="embedding", unit=" passages", mininterval=0.5) as progress:
         for begin in range(0, len(texts), BATCH):
             rows = order[begin : begin + BATCH]
-            vectors[rows] = embedder.encode([texts[n] for n in rows])
+            vectors[rows], by_token = embedder.encode_with_tokens([texts[n] for n in rows])
+            for n, found in zip(rows, by_token, strict=True):
+                tokens.put(token_key(embedder.config.model, texts[n]), pack(found))
             progress.update(len(rows))
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -20,8 +20,7 @@ from rag.embed import EmbedConfig, SentenceEmbedder, TokenVectors
 from rag.sentences import Kind, sentences
 from rag.sparse import STOPWORDS, terms
 from rag.stages import Reranker
-from rag.token_files import TokenFiles
-from rag.tokens import PackedTokens, TokenCache, pack, token_key
+from rag.tokens import KnownTokens, PackedTokens, TokenCache, pack, token_key
 from rag.types import Hit, RequestSettings, Sentence
 
 DEVICE = r"^(cpu|cuda(:\d+)?|mps)$"
@@ -72,10 +71,10 @@ class RerankConfig(BaseModel):
         return self
 
 
-def load_reranker(config: RerankConfig, embed: EmbedConfig, files: TokenFiles | None = None) -> Reranker:
+def load_reranker(config: RerankConfig, embed: EmbedConfig, files: KnownTokens | None = None) -> Reranker:
     """The configured reranker with its weights loaded; `embed` is the model whose token vectors MaxSim compares.
 
-    `files` hold those of the indexed passages.
+    `files` hold those of passages that were embedded before.
     """
     if config.kind == "cross-encoder":
         from rag.rerank_cross import CrossEncoderReranker
@@ -100,7 +99,7 @@ class Asked:
 class MaxSimReranker:
     """The Reranker role. `embedder` is loaded by whoever owns it; safe to call from threads."""
 
-    def __init__(self, embedder: SentenceEmbedder, config: RerankConfig, files: TokenFiles | None = None) -> None:
+    def __init__(self, embedder: SentenceEmbedder, config: RerankConfig, files: KnownTokens | None = None) -> None:
         self._embedder = embedder
         self._cache = TokenCache(config.cache_bytes)
         self._files = files

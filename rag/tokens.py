@@ -7,6 +7,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,14 @@ def pack(tokens: TokenVectors) -> PackedTokens:
 def token_key(model: str, text: str) -> bytes:
     """16 bytes that stand for a text as the embedding model `model` sees it."""
     return hashlib.blake2b(f"{model}\0{text}".encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+class KnownTokens(Protocol):
+    """Token vectors that need no forward pass."""
+
+    def get(self, key: bytes) -> PackedTokens | None:
+        """Those of the text that `key` stands for, if they are there."""
+        ...
 
 
 class TokenCache:
