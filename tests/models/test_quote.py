@@ -1,8 +1,6 @@
-"""The bundled checkpoint quotes word for word, and says the same through transformers and through vLLM."""
+"""The bundled checkpoint quotes word for word. tests/deployments/test_real_engine.py asks it through vLLM."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from models.quote_prompt import NOTHING_FOUND, right_answer, user_message
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-MODEL = ROOT / "models" / "quote"
+MODEL = HERE.parent.parent / "models" / "quote"
 CASES = [json.loads(line) for line in (HERE / "cases.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
@@ -83,42 +80,6 @@ def test_the_checkpoint_is_small_and_complete() -> None:
     config = json.loads((MODEL / "config.json").read_text())
     assert config["architectures"] == ["LlamaForCausalLM"]
     assert config["max_position_embeddings"] >= 1024
-
-
-def vllm_answers(tensor_parallel: int, chats: list[list[dict[str, str]]]) -> dict[str, Any]:
-    """Return what ask_vllm.py prints, from a fresh vLLM process, which takes its workers with it when it ends."""
-    shards, alone = "VLLM_CPU_OMP_THREADS_BIND=0|1", "VLLM_ENABLE_V1_MULTIPROCESSING=0"
-    environment = [shards if tensor_parallel == 2 else alone]
-    command = [sys.executable, "-m", "tests.models.ask_vllm", str(MODEL), str(tensor_parallel)]
-    done = subprocess.run(
-        ["sh", str(ROOT / "tests" / "isolate.sh"), "env", *environment, *command],
-        input=json.dumps(chats),
-        capture_output=True,
-        text=True,
-        timeout=280,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"answers"')))
-
-
-@pytest.mark.vllm
-@pytest.mark.parametrize("tensor_parallel", [1, 2])
-def test_vllm_answers_as_transformers_does_and_the_same_when_another_engine_goes_on(
-    quoter: Quoter, tensor_parallel: int
-) -> None:
-    chats = [chat(case) for case in CASES[::4]]
-    result = vllm_answers(tensor_parallel, chats)
-    assert result["answers"] == [quoter.answer(messages) for messages in chats]
-    assert "2048" in result["refusal"]  # a prompt longer than the context is refused, and the limit named
-    cuts = [
-        (answer, resumed)
-        for answer, answers in zip(result["answers"], result["resumed"], strict=True)
-        for resumed in answers
-    ]
-    assert len(cuts) > 4 * len(chats)
-    assert [resumed for answer, resumed in cuts if resumed != answer] == []
 
 
 def test_nothing_found_is_what_no_evidence_gets(quoter: Quoter) -> None:

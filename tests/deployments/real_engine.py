@@ -1,7 +1,8 @@
-"""Run by `test_priority.py`: of batch requests that fill the engine and a late interactive one, who speaks when.
+"""Run by `test_real_engine.py`: our LLM on the real vLLM that a Serve YAML's first model configures.
 
-`python -m tests.deployments.order_of_vllm PROFILE` starts the engine of a Serve YAML's first model, for two requests at
-a time, and prints one JSON line: {"order": [...]}, the names of the requests in the order of their first texts.
+`python -m tests.deployments.real_engine PROFILE` reads chats on stdin and prints one JSON line: their "answers", what
+became of each where an engine went on with its beginnings ("resumed"), and the "order" in which batch requests that
+more than fill the engine and a late interactive one began to speak.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Any
 
 import yaml
 from starlette.datastructures import State
+from transformers import AutoTokenizer
 from vllm import AsyncEngineArgs
 from vllm.entrypoints.launchers.api_server.app_state import init_app_state
 from vllm.entrypoints.launchers.cli_args import make_arg_parser
@@ -21,15 +23,17 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.executor.abstract import Executor
 
 from deployments.llm import LLM
-from deployments.settings import Settings
+from deployments.settings import ModelConfig, Settings
 from rag.types import Message, Priority, Prompt
 from tests.deployments.test_llm import Replica
 
-AT_ONCE, WAITING = 2, 4
+AT_ONCE, WAITING = 8, 4
 ENDLESS = json.dumps({"type": "array", "items": {"enum": ["It is so."]}, "minItems": 90})
+CUT = 5
+"""An answer is cut at the end of every fifth token."""
 
 
-class Chat:
+class Engine:
     """The engine as ray.serve.llm's replica holds it: requests in, server-sent events out."""
 
     def __init__(self, serving: Any) -> None:
@@ -40,9 +44,7 @@ class Chat:
             yield line
 
 
-async def serving(profile: Path) -> tuple[AsyncLLM, Chat]:
-    args = yaml.safe_load(profile.read_text())["applications"][0]["args"]
-    model = Settings.load(args).models[0]
+async def serving(model: ModelConfig) -> tuple[AsyncLLM, Engine]:
     given = {**model.engine, "max_model_len": model.context, "max_num_seqs": AT_ONCE, "served_model_name": model.id}
     config = AsyncEngineArgs(model=model.path, kv_cache_memory_bytes=2**28, **given).create_engine_config()
     config.parallel_config.distributed_executor_backend = "uni"  # as deployments/engine.py does
@@ -52,17 +54,23 @@ async def serving(profile: Path) -> tuple[AsyncLLM, Chat]:
     state = State()
     tasks = await engine.get_supported_tasks()
     await init_app_state(engine, state, Namespace(**vars(parsed)), tasks)
-    return engine, Chat(state.openai_serving_chat)
+    return engine, Engine(state.openai_serving_chat)
 
 
-async def order(chat: Chat) -> list[str]:
+async def said(engine: Engine, messages: tuple[Message, ...], begun: str = "") -> str:
+    """The whole answer, of which `begun` is there already."""
+    prompt = Prompt("quote", messages, max_tokens=300, begun=begun)
+    return begun + "".join([piece.text async for piece in LLM.generate(Replica(engine), prompt)])  # type: ignore[arg-type]
+
+
+async def order(engine: Engine) -> list[str]:
     """Fill the engine, let more batch requests wait, and then let an interactive one come."""
     order: list[str] = []
     full = asyncio.Event()
 
     async def ask(name: str, priority: Priority) -> None:
         prompt = Prompt("quote", (Message("user", f"Count, {name}."),), 300, schema=ENDLESS, priority=priority)
-        async for piece in LLM.generate(Replica(chat), prompt):  # type: ignore[arg-type]
+        async for piece in LLM.generate(Replica(engine), prompt):  # type: ignore[arg-type]
             if piece.text and name not in order:
                 order.append(name)
                 if len(order) == AT_ONCE:
@@ -77,11 +85,28 @@ async def order(chat: Chat) -> list[str]:
 
 
 async def main() -> None:
-    engine, chat = await serving(Path(sys.argv[1]))
+    args = yaml.safe_load(Path(sys.argv[1]).read_text())["applications"][0]["args"]
+    model = Settings.load(args).models[0]
+    chats = [tuple(Message(**message) for message in chat) for chat in json.load(sys.stdin)]
+    tokenizer = AutoTokenizer.from_pretrained(model.path)
+
+    def beginnings(answer: str) -> list[str]:
+        ids = tokenizer(answer, add_special_tokens=False)["input_ids"]
+        return [
+            text for text in map(tokenizer.decode, (ids[:n] for n in range(1, len(ids), CUT))) if text[-1:] != "\ufffd"
+        ]
+
+    core, engine = await serving(model)
     try:
-        print(json.dumps({"order": await order(chat)}))
+        answers = await asyncio.gather(*(said(engine, chat) for chat in chats))
+        resumed = [
+            await asyncio.gather(*(said(engine, chat, begun) for begun in beginnings(answer)))
+            for chat, answer in zip(chats, answers, strict=True)
+        ]
+        found = {"answers": answers, "resumed": resumed, "order": await order(engine)}
+        print(json.dumps(found))
     finally:
-        engine.shutdown()
+        core.shutdown()
 
 
 if __name__ == "__main__":
