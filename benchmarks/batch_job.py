@@ -47,7 +47,7 @@ def main() -> int:
     profile = yaml.safe_load((ROOT / "cluster" / "local.yaml").read_text())
     with tempfile.TemporaryDirectory(prefix="rj-", dir=SHORT) as folder:
         bench = Bench(ROOT, profile, environment(), Path(folder), INDEX, max_tokens=128)
-        index(bench)
+        index()
         with serving(bench, {"ttft_s": args.ttft_s}) as url:
             target = Target(url, args)
             target.warm_up()

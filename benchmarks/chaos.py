@@ -11,7 +11,6 @@ import asyncio
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from benchmarks.chaos_judge import UNDONE, Kept, Window, aims, judged, rows, sho
 from benchmarks.chaos_notes import note, word
 from benchmarks.chaos_profile import PORT, WRITER, profile
 from benchmarks.chaos_traffic import MIX, Traffic, now
-from benchmarks.serving import INDEX, SHORT, machine
+from benchmarks.serving import INDEX, SHORT, index, machine
 from benchmarks.serving_process import busy_percent
 from benchmarks.serving_servers import ROOT
 
@@ -77,8 +76,7 @@ def parser() -> argparse.ArgumentParser:
 
 async def run(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The whole run on a cluster of its own."""
-    command = [sys.executable, "-m", "rag.ingest", "docs", "--index", str(INDEX)]
-    subprocess.run(command, cwd=ROOT, check=True)  # noqa: ASYNC221  nothing else runs yet
+    index()
     shutil.copytree(INDEX, folder / "index")
     config = profile(folder, args.engine, args.single.split(","))
     with cluster(folder, args.seed) as made:

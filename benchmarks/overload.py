@@ -85,7 +85,7 @@ def measure_own(args: argparse.Namespace) -> dict[str, Any]:
     profile = yaml.safe_load((ROOT / "cluster" / "local.yaml").read_text())
     with tempfile.TemporaryDirectory(prefix="ro-", dir=SHORT) as folder:
         bench = Bench(ROOT, profile, environment(), Path(folder), INDEX, max_tokens=128)
-        index(bench)
+        index()
         capacity, ttft_s, phases = args.capacity, args.ttft_s, []
         if capacity is None or ttft_s is None:
             with serving(bench, {"enabled": False}) as url:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +22,7 @@ import psutil
 import pytest
 import yaml
 
+from benchmarks.serving import INDEX, index
 from tests.deployments.otlp_receiver import OtlpReceiver
 
 ROOT = Path(__file__).parents[2]
@@ -89,9 +92,9 @@ class Running:
 
     def replicas(self, deployment: str) -> list[psutil.Process]:
         """The replica processes of a deployment."""
-        title = f"ServeReplica:raglan:{deployment}"
+        title = re.compile(rf"ServeReplica:raglan:{deployment}(?![\w-])")
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return [p for p in children if title in "".join(p.cmdline())]
+        return [p for p in children if title.search("".join(p.cmdline()))]
 
 
 def sharded(quote: dict[str, Any]) -> dict[str, Any]:
@@ -133,8 +136,8 @@ def start(folder: Path) -> Iterator[Running]:
     env = environment(folder)
     with OtlpReceiver() as receiver:
         config = configure(folder, receiver)
-        index = [sys.executable, "-m", "rag.ingest", "docs", "--index", str(folder / "index")]
-        subprocess.run(index, cwd=ROOT, env=env, check=True)
+        index()
+        shutil.copytree(INDEX, folder / "index")
         port = free_port()
         log = folder / "log"
         with log.open("wb") as out:

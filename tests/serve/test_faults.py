@@ -36,7 +36,7 @@ def eventually(condition: Callable[[], bool], seconds: float) -> None:
 
 def test_overload_is_refused_with_a_time_to_come_back(raglan: Running) -> None:
     async def one(client: httpx.AsyncClient) -> httpx.Response:
-        return await client.post("/v1/chat/completions", json={**long("quote-tp2"), "stream": False, "max_tokens": 200})
+        return await client.post("/v1/chat/completions", json={**long("quote-tp2"), "stream": False, "max_tokens": 60})
 
     async def burst() -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=raglan.url, timeout=300) as client:
@@ -90,14 +90,14 @@ def test_an_engine_that_dies_in_prose_is_replaced_and_in_json_ends_it_with_one_e
     """There is one replica: the answer goes on when Serve has started it again."""
     document = {"id": "harbour", "title": "Harbour", "text": TRADES}
     assert raglan.http.post("/v1/documents", json={"documents": [document]}).status_code == 201
-    asked = {**ask("Whom does the harbour employ?"), "model": "quote-tp2"}
+    asked = ask("Whom does the harbour employ?")
     whole = raglan.http.post("/v1/chat/completions", json=asked).json()
     text = whole["choices"][0]["message"]["content"]
     assert len(text) > 400, whole
-    (replica,) = raglan.replicas("LLM:quote-tp2")
+    (replica,) = raglan.replicas("LLM:quote")
     family = [replica, *replica.children(recursive=True)]
     with ThreadPoolExecutor(1) as other:
-        json_answer = other.submit(raglan.http.post, "/v1/chat/completions", json=long("quote-tp2"), timeout=200)
+        json_answer = other.submit(raglan.http.post, "/v1/chat/completions", json=long(), timeout=200)
         eventually(lambda: raglan.metric("ray_vllm_num_requests_running") >= 1, 30)
         body = {**asked, "stream": True, "stream_options": {"include_usage": True}}
         with raglan.http.stream("POST", "/v1/chat/completions", json=body, timeout=200) as response:
