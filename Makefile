@@ -76,24 +76,28 @@ PYTEST = set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tes
 ALONE := tests/cluster/test_chaos_short.py
 SHARED = $(PYTEST) --ignore=$(ALONE)
 HEAVY := ray or vllm
-SIDE_BY_SIDE = $(MAKE) -s -k -j2
-LIGHT_LOG := var/test-light.log
+HEAVY_FILES = $(shell grep -rlE "mark\.(ray|vllm)" tests --include="test_*.py")
+SERVED = $(filter tests/serve/% tests/deployments/%,$(HEAVY_FILES))
+SIDE_BY_SIDE = $(MAKE) -s -k -j3
+LATER = > var/$@.log 2>&1; status=$$?; cat var/$@.log; exit $$status
 test: $(READY) system ## Run every test, real Ray Serve, vLLM and Chromium included; with ARGS="..." those alone
 ifdef ARGS
 	@$(PYTEST) $(ARGS)
 else
-	@$(SIDE_BY_SIDE) test-heavy test-light; shared=$$?; $(PYTEST) $(ALONE) && exit $$shared
+	@$(SIDE_BY_SIDE) test-served test-placed test-light; shared=$$?; $(PYTEST) $(ALONE) && exit $$shared
 endif
 
-test-heavy: # What starts clusters and engines, one after the other
-	@$(SHARED) -m "$(HEAVY)"
+test-served: # The application and its engines
+	@$(SHARED) -m "$(HEAVY)" $(SERVED)
 
-test-light: # The rest beside it; shown when it is through
-	@mkdir -p var; $(SHARED) -m "not ($(HEAVY))" > $(LIGHT_LOG) 2>&1; status=$$?; cat $(LIGHT_LOG); exit $$status
+test-placed: # Clusters, which wait more than they work; shown when they are through
+	@mkdir -p var; $(SHARED) -m "$(HEAVY)" $(filter-out $(SERVED),$(HEAVY_FILES)) $(LATER)
+
+test-light: # All that starts neither; shown when it is through
+	@mkdir -p var; $(SHARED) -m "not ($(HEAVY))" $(LATER)
 
 # Two clusters at a time, each alone in its namespaces: they wait more than they work. The chaos run comes after them.
 PLACED := $(addprefix tests/cluster/test_,placement_ray.py scaling_ray.py drained.py)
-PLACED_LOG := var/test-placed.log
 test-cluster: $(READY) system ## Run the tests of clusters alone
 ifdef ARGS
 	@$(PYTEST) tests/cluster $(ARGS)
@@ -105,7 +109,7 @@ test-cluster-rest:
 	@$(SHARED) tests/cluster $(PLACED:%=--ignore=%)
 
 test-cluster-placed:
-	@mkdir -p var; $(SHARED) $(PLACED) > $(PLACED_LOG) 2>&1; status=$$?; cat $(PLACED_LOG); exit $$status
+	@mkdir -p var; $(SHARED) $(PLACED) $(LATER)
 
 demo-model: $(READY) ## Train the bundled demo model again (under two hours on two cores)
 	@$(RUN) -m models.train_quote

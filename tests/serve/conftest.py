@@ -50,7 +50,7 @@ def environment(folder: Path) -> dict[str, str]:
         **local,
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_TMPDIR": str(folder),
-        "RAY_metrics_report_interval_ms": "500",
+        "RAY_metrics_report_interval_ms": "1000",
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(proxy / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(proxy / "metrics.sock"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(proxy / "admin.sock"),
