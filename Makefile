@@ -76,24 +76,20 @@ PYTEST = set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" tes
 ALONE := tests/cluster/test_chaos_short.py
 SHARED = $(PYTEST) --ignore=$(ALONE)
 HEAVY := ray or vllm
-HEAVY_FILES = $(shell grep -rlE "mark\.(ray|vllm)" tests --include="test_*.py")
-SERVED = $(filter tests/serve/% tests/deployments/%,$(HEAVY_FILES))
-SIDE_BY_SIDE = $(MAKE) -s -k -j3
+HEAVY_FILES = $(sort $(shell grep -rlE "mark\.(ray|vllm)" tests --include="test_*.py"))
+SIDE_BY_SIDE = $(MAKE) -s -k -j2
 LATER = > var/$@.log 2>&1; status=$$?; cat var/$@.log; exit $$status
 test: $(READY) system ## Run every test, real Ray Serve, vLLM and Chromium included; with ARGS="..." those alone
 ifdef ARGS
 	@$(PYTEST) $(ARGS)
 else
-	@$(SIDE_BY_SIDE) test-served test-placed test-light; shared=$$?; $(PYTEST) $(ALONE) && exit $$shared
+	@$(SIDE_BY_SIDE) test-heavy test-light; shared=$$?; $(PYTEST) $(ALONE) && exit $$shared
 endif
 
-test-served: # The application and its engines
-	@$(SHARED) -m "$(HEAVY)" $(SERVED)
+test-heavy: # What starts clusters and engines, one after the other
+	@$(PYTEST) -m "$(HEAVY)" $(filter-out $(ALONE),$(HEAVY_FILES))
 
-test-placed: # Clusters, which wait more than they work; shown when they are through
-	@mkdir -p var; $(SHARED) -m "$(HEAVY)" $(filter-out $(SERVED),$(HEAVY_FILES)) $(LATER)
-
-test-light: # All that starts neither; shown when it is through
+test-light: # The rest beside it; shown when it is through
 	@mkdir -p var; $(SHARED) -m "not ($(HEAVY))" $(LATER)
 
 # Two clusters at a time, each alone in its namespaces: they wait more than they work. The chaos run comes after them.
