@@ -20,6 +20,7 @@ from rag.followup import BORROWED, FollowupConfig, depends, rewrite, standalone
 from rag.prompt import load_templates
 from rag.retrieve import HybridRetriever, RetrieveConfig
 from rag.store_edge import EdgeStore
+from rag.tokens import TokenCache
 from rag.types import Message, Piece, Prompt
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,7 @@ async def test_follow_ups_find_their_page_among_the_first_three(
     store = EdgeStore(tmp_path / "index", embedder.dimensions)
     retriever = HybridRetriever(store)
     try:
-        await retriever.upsert(passages, corpus_vectors(passages, embedder, vector_cache))
+        await retriever.upsert(passages, corpus_vectors(passages, embedder, vector_cache, TokenCache(0)))
         asked = dialogues()
         raw = [await found(retriever, embedder, d.messages[-1].content) for d in asked]
         joined = [await found(retriever, embedder, standalone(d.messages)) for d in asked]
