@@ -6,12 +6,10 @@ does: each answer tells how long it took with how many under way.
 An outage's times are forgotten when it is over.
 """
 
-import heapq
 import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 
 from rag.types import Priority
 
@@ -48,7 +46,12 @@ class Answered:
         """The seconds it would have taken. A few more than there were are taken to cost nothing: so they are tried."""
         if under_way <= self.under_way:
             return self.seconds * under_way / self.under_way
-        return self.seconds * max(1.0, under_way / max(self.under_way + 1, STEP * self.under_way))
+        return max(self.seconds, under_way * self.least_each)
+
+    @property
+    def least_each(self) -> float:
+        """The least share of each of them, however many they would be."""
+        return self.seconds / max(self.under_way + 1, STEP * self.under_way)
 
 
 @dataclass(slots=True)
@@ -69,9 +72,9 @@ class Times:
             return
         latest = [self.seen[-n] for n in range(1, LATEST + 1)]
         asked = min(answer.at - answer.seconds for answer in latest)
-        longest = cache(lambda under_way: OVER * max(answer.with_so_many(under_way) for answer in latest))
-        for past in [answer for answer in self.seen if answer.at <= asked]:
-            if past.seconds > longest(past.under_way):
+        least = OVER * max(answer.least_each for answer in latest)
+        for past in [a for a in self.seen if a.at <= asked and a.seconds > least * a.under_way]:
+            if past.seconds > OVER * max(answer.with_so_many(past.under_way) for answer in latest):
                 self.seen.remove(past)
 
     @property
@@ -82,8 +85,14 @@ class Times:
     def estimate(self, under_way: int) -> float | None:
         """The seconds to the first text with so many under way; None without an answer to tell from."""
         since = self.clock() - FRESH_S
-        fresh = [a for a in self.seen if a.at >= since] or self.seen
-        near = heapq.nsmallest(NEAREST, fresh, key=lambda a: (abs(math.log(a.under_way / under_way)), -a.at))
+        newest_first: dict[int, list[Answered]] = {}
+        for answer in [a for a in reversed(self.seen) if a.at >= since] or reversed(self.seen):
+            newest_first.setdefault(answer.under_way, []).append(answer)
+        near = list[Answered]()
+        for number in sorted(newest_first, key=lambda n: abs(math.log(n / under_way))):
+            near += newest_first[number][: NEAREST - len(near)]
+            if len(near) == NEAREST:
+                break
         times = sorted(a.with_so_many(under_way) for a in near)
         return times[math.ceil(QUANTILE * len(times)) - 1] if times else None
 
