@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rag.processor import sums_bytes_exactly
 from rag.types import Vector
 
 if TYPE_CHECKING:
@@ -44,11 +43,7 @@ class EmbedConfig(BaseModel):
         description="'onnx': ONNX Runtime, for the bundled model on the CPU; 'torch': any model and device; "
         "null: 'onnx' where it can, else 'torch'.",
     )
-    precision: Literal["int8", "fp32"] | None = Field(
-        None,
-        description="Of the matrices; backend 'onnx' only. null: 'int8' where the processor has VNNI, else 'fp32': "
-        "without it ONNX Runtime's sums of bytes are cut off at 16 bits.",
-    )
+    precision: Literal["int8", "fp32"] = Field("int8", description="Of the matrices; backend 'onnx' only.")
     onnx_path: Path = Field(Path("var/onnx"), description="Folder of the exported model; backend 'onnx' only.")
     threads: int | None = Field(None, ge=1, le=256, description="Threads of a forward pass; null: the backend decides.")
     batch_size: int | None = Field(
@@ -74,11 +69,6 @@ class EmbedConfig(BaseModel):
     def chosen_backend(self) -> Literal["onnx", "torch"]:
         """`backend`, or what its null stands for."""
         return self.backend or ("onnx" if self._bundled_on_cpu else "torch")
-
-    @property
-    def chosen_precision(self) -> Literal["int8", "fp32"]:
-        """`precision`, or what its null stands for on this machine."""
-        return self.precision or ("int8" if sums_bytes_exactly() else "fp32")
 
     @property
     def chosen_batch_size(self) -> int:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rag.embed import EmbedConfig, bundled_path, load_tokenizer
 
-VERSION = 1
+VERSION = 2
 """Changes when the exported graph does; files of another version are left alone."""
 LOCK_TIMEOUT_S = 120.0
 """Longest wait for another process's export, which takes seconds."""
@@ -45,7 +45,7 @@ def exported(config: EmbedConfig) -> Path:
 
     Raises TimeoutError when another process holds the lock too long.
     """
-    path = config.onnx_path / f"{config.model}-{config.chosen_precision}-{VERSION}.onnx"
+    path = config.onnx_path / f"{config.model}-{config.precision}-{VERSION}.onnx"
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def export(config: EmbedConfig) -> bytes:
-    """The ONNX file of the bundled model in `config.chosen_precision`. Raises ValueError without the package onnx."""
+    """The ONNX file of the bundled model in `config.precision`. Raises ValueError without the package onnx."""
     try:
         from rag.embed_graph import Bert
     except ModuleNotFoundError as error:
@@ -87,7 +87,7 @@ def export(config: EmbedConfig) -> bytes:
     weights = load_file(bundled_path() / "model.safetensors")
     shape = json.loads((bundled_path() / "config.json").read_text())
     plain = Bert(weights, shape).draw()
-    if config.chosen_precision == "fp32":
+    if config.precision == "fp32":
         return bytes(plain.model().SerializeToString())
     found = peaks(plain.model(*plain.linear_inputs.values()).SerializeToString(), config)
     by_name = {name: found[tensor] for name, tensor in plain.linear_inputs.items()}
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Export unless that is done, and say where the file is."""
     parser = argparse.ArgumentParser(prog="python -m rag.embed_export", description="Export the embedding model.")
     parser.add_argument("--path", type=Path, default=EmbedConfig().onnx_path, help="folder of the exported models")
-    parser.add_argument("--precision", choices=["int8", "fp32"], help="the default suits this machine")
+    parser.add_argument("--precision", choices=["int8", "fp32"], default="int8")
     args = parser.parse_args(argv)
     print(f"embedding model: {exported(EmbedConfig(onnx_path=args.path, precision=args.precision))}")
 

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 from pydantic import ValidationError
 
 from rag.embed import BUNDLED, EmbedConfig, SentenceEmbedder
 from rag.embed_export import exported, locked, main
+from rag.embed_graph import IR_VERSION, OPSETS, Graph, int8_linear, steps_without_overflow
+from rag.embed_onnx import session
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD = (
@@ -89,6 +92,28 @@ def test_a_vector_does_not_depend_on_its_company(embedder: SentenceEmbedder, cho
     alone = np.concatenate([embedder.encode([text]) for text in chosen])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+
+
+def test_no_sum_of_bytes_overflows_where_two_products_have_16_bits() -> None:
+    """With the largest activations that there are, beside the largest weights."""
+    rng = np.random.default_rng(0)
+    matrix = rng.standard_t(3, (64, 96)).astype(np.float32)
+    scale = steps_without_overflow(matrix)
+    rounded = np.rint(matrix / scale)
+    neighbours = rounded.reshape(-1, 2, 96)
+    assert np.abs(rounded).max() == 127
+    assert np.abs(neighbours.sum(1)[neighbours.prod(1) > 0]).max() <= 128
+    states = np.where(rng.random((5, 7, 64)) < 0.9, 1, -1).astype(np.float32)
+    graph = Graph()
+    int8_linear(graph, "linear", matrix, "states")
+    nodes = [*graph.nodes, helper.make_node("Identity", [graph.nodes[-1].output[0]], ["out"])]
+    inputs = [helper.make_tensor_value_info("states", TensorProto.FLOAT, [5, 7, 64])]
+    inputs += [helper.make_tensor_value_info("ids", TensorProto.INT64, [5, 7])]
+    outputs = [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)]
+    made = helper.make_graph(nodes, "linear", inputs, outputs, list(graph.constants.values()))
+    model = helper.make_model(made, opset_imports=OPSETS, ir_version=IR_VERSION).SerializeToString()
+    [found] = session(model, 1).run(["out"], {"states": states, "ids": np.zeros((5, 7), np.int64)})
+    np.testing.assert_allclose(found, states @ (rounded * scale), rtol=1e-4, atol=1e-3)
 
 
 def test_neither_torch_nor_transformers_is_imported(embedder: SentenceEmbedder) -> None:
