@@ -40,7 +40,7 @@ class Side(BaseModel):
 
 
 class InputPolicy(Side):
-    """What may be asked."""
+    """The checks of what the user asks."""
 
     length: Length = Length()
     repetition: Repetition = Repetition()
