@@ -22,4 +22,4 @@ def test_a_fact_is_the_same_on_the_other_side(fact: Fact) -> None:
 def test_every_fact_has_the_fields_that_its_pickle_reads() -> None:
     kinds = Fact.__subclasses__()
     assert Hit in kinds
-    assert all(len(fields(kind)) >= 2 for kind in kinds)  # type: ignore[arg-type]
+    assert all(len(fields(kind)) >= 2 for kind in kinds)
