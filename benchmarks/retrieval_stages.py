@@ -167,7 +167,8 @@ class Asker:
 
     async def ask(self, key: str, question: str, ranking: bool) -> None:
         """Whether the floor refuses the question, and with `ranking` what each stage finds."""
-        [vector] = await self._timed("embed", self.embedder.embed([question]))
+        [embedded] = await self._timed("embed", self.embedder.embed_questions([question]))
+        vector = embedded.vector
         asked = self.config.retrieve.defaults("", "")
         if not await self.retriever.retrieve(question, vector, asked):
             self.run.refused.add(key)
@@ -182,7 +183,7 @@ class Asker:
         self.run.ranked["fused"][key] = self._documents(fused)
         looked = fused[: asked.candidates]
         chosen = replace(settings, top_k=len(looked))
-        best = await self._timed("reranked", self.reranker.rerank(question, looked, chosen))
+        best = await self._timed("reranked", self.reranker.rerank(question, looked, chosen, embedded.tokens))
         self.run.ms["reranked"][-1] += self.run.ms["fused"][-1]
         self.run.ranked["reranked"][key] = self._documents([*best, *fused[len(looked) :]])
 

@@ -82,11 +82,11 @@ async def find_cases(args: Mapping[str, Any], root: Path, index: Path, max_token
         retriever = HybridRetriever(store)
         cases = []
         for question in QUESTIONS:
-            vector = (await embedder.embed([question]))[0]
-            hits = await retriever.retrieve(question, vector, settings)
-            hits = await reranker.rerank(question, hits, settings)
-            (asked,) = book.write([Message("user", question)], hits, settings, max_tokens)
-            cases.append(case(book, settings, question, asked.content))
+            [asked] = await embedder.embed_questions([question])
+            hits = await retriever.retrieve(question, asked.vector, settings)
+            hits = await reranker.rerank(question, hits, settings, asked.tokens)
+            (written,) = book.write([Message("user", question)], hits, settings, max_tokens)
+            cases.append(case(book, settings, question, written.content))
         return cases
     finally:
         await store.close()

@@ -13,7 +13,19 @@ from ray.serve.handle import DeploymentHandle
 
 from rag.errors import DeadlineExceeded, NotFound, Overloaded, RaglanError, StageFailed, StageUnavailable
 from rag.stages import Embedder
-from rag.types import DocumentInfo, Hit, Message, Passage, Piece, Prompt, RequestSettings, Vector, Verdict
+from rag.types import (
+    DocumentInfo,
+    Embedded,
+    Hit,
+    Message,
+    Passage,
+    Piece,
+    Prompt,
+    RequestSettings,
+    TokenVectors,
+    Vector,
+    Verdict,
+)
 
 T = TypeVar("T")
 Carrier = dict[str, str]
@@ -76,6 +88,10 @@ class RemoteEmbedder(Remote):
         vectors: Vector = await self.ask("embed", list(texts))
         return vectors
 
+    async def embed_questions(self, texts: Sequence[str]) -> list[Embedded]:
+        questions: list[Embedded] = await self.ask("embed_questions", list(texts))
+        return questions
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockingEmbed:
@@ -132,8 +148,10 @@ class RemoteRetriever(Remote):
 class RemoteReranker(Remote):
     """Role Reranker."""
 
-    async def rerank(self, question: str, hits: Sequence[Hit], settings: RequestSettings) -> list[Hit]:
-        ranked: list[Hit] = await self.ask("rerank", question, list(hits), settings)
+    async def rerank(
+        self, question: str, hits: Sequence[Hit], settings: RequestSettings, tokens: TokenVectors | None = None
+    ) -> list[Hit]:
+        ranked: list[Hit] = await self.ask("rerank", question, list(hits), settings, tokens)
         return ranked
 
 

@@ -8,7 +8,7 @@ from rag.embed import EmbedConfig
 from rag.rerank import RerankConfig, load_reranker
 from rag.store import StoreConfig
 from rag.token_files import TokenFiles
-from rag.types import Hit, RequestSettings
+from rag.types import Hit, RequestSettings, TokenVectors
 
 
 class Reranker:
@@ -22,11 +22,16 @@ class Reranker:
         self.reranker = load_reranker(config, embed, TokenFiles(collection))
 
     async def rerank(
-        self, question: str, hits: list[Hit], settings: RequestSettings, carrier: dict[str, str]
+        self,
+        question: str,
+        hits: list[Hit],
+        settings: RequestSettings,
+        tokens: TokenVectors | None,
+        carrier: dict[str, str],
     ) -> list[Hit]:
         """Return at most `settings.top_k` hits, best first, with their sentences scored."""
         with self.tracer.observe(carrier, "rerank", "retriever", {"hits": len(hits)}) as observation:
-            ranked = await self.reranker.rerank(question, hits, settings)
+            ranked = await self.reranker.rerank(question, hits, settings, tokens)
             observation.end(ranked)
             return ranked
 

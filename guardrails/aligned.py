@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from guardrails.claims import STOPWORDS, Claim
-from rag.embed import TokenVectors
+from rag.types import TokenVectors
 
 Embed = Callable[[Sequence[str]], Sequence[TokenVectors]]
 """Texts by token, such as `SentenceEmbedder.token_vectors`. Blocks."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from rag.followup import standalone
 from rag.stages import Stages
-from rag.types import Hit, Message, Prompt, RequestSettings, Vector, Verdict
+from rag.types import Embedded, Hit, Message, Prompt, RequestSettings, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +53,26 @@ async def consider(draft: Prompt, settings: RequestSettings, stages: Stages, clo
         return Considered((), Verdict(True), question, draft.messages)
     query = standalone(draft.messages) if settings.retrieve and settings.followup == "rule" else question
     begin = time.perf_counter()
-    vectors = await stages.embedder.embed([question] if query == question else [question, query])
+    asked = await stages.embedder.embed_questions([question] if query == question else [question, query])
     clock.mark("embed", begin)
 
     async def judge() -> Verdict:
         begin = time.perf_counter()
-        verdict = await stages.guard.check(draft.messages, vectors[0], settings)
+        verdict = await stages.guard.check(draft.messages, asked[0].vector, settings)
         clock.mark("guard", begin)
         return verdict
 
     async def find() -> tuple[Sequence[Hit], str]:
         if settings.followup != "llm" or len(draft.messages) == 1:
-            return await search(query, vectors[-1], settings, stages, clock), query
+            return await search(asked[-1], settings, stages, clock), query
         verdict = await judged
         if not verdict.allowed:
             return (), question
         begin = time.perf_counter()
         reworded = await stages.rewriter(readable(draft.messages, verdict))
-        [vector] = await stages.embedder.embed([reworded])
+        [alone] = await stages.embedder.embed_questions([reworded])
         clock.mark("rewrite", begin)
-        return await search(reworded, vector, settings, stages, clock), reworded
+        return await search(alone, settings, stages, clock), reworded
 
     found = asyncio.ensure_future(find()) if settings.retrieve else None  # it takes longer, and so starts first
     judged = asyncio.ensure_future(judge() if settings.guard else allowed())
@@ -99,24 +99,24 @@ async def allowed() -> Verdict:
     return Verdict(True)
 
 
-async def search(query: str, vector: Vector, settings: RequestSettings, stages: Stages, clock: Clock) -> Sequence[Hit]:
+async def search(asked: Embedded, settings: RequestSettings, stages: Stages, clock: Clock) -> Sequence[Hit]:
     """The `settings.top_k` best passages."""
     begin = time.perf_counter()
-    hits: Sequence[Hit] = await stages.retriever.retrieve(query, vector, settings)
+    hits: Sequence[Hit] = await stages.retriever.retrieve(asked.text, asked.vector, settings)
     clock.mark("retrieve", begin)
     if settings.rerank and hits:
-        hits = await rerank(query, hits, settings, stages, clock)
+        hits = await rerank(asked, hits, settings, stages, clock)
     return hits[: settings.top_k]
 
 
 async def rerank(
-    question: str, hits: Sequence[Hit], settings: RequestSettings, stages: Stages, clock: Clock
+    asked: Embedded, hits: Sequence[Hit], settings: RequestSettings, stages: Stages, clock: Clock
 ) -> Sequence[Hit]:
     """The reranker's order, or the first stage's when that takes longer than `settings.rerank_budget_ms`."""
     begin = time.perf_counter()
     try:
         async with asyncio.timeout(settings.rerank_budget_ms / 1e3 or None):
-            return await stages.reranker.rerank(question, hits, settings)
+            return await stages.reranker.rerank(asked.text, hits, settings, asked.tokens)
     except TimeoutError:
         clock.degraded.append("rerank")
         return hits

@@ -21,8 +21,8 @@ def document_scores(scores: NDArray[np.float64], documents: Sequence[str], sizes
     if not len(scores):
         return scores
     found: dict[str, list[float]] = defaultdict(list)
-    for document, score in zip(documents, scores, strict=True):
-        found[document].append(float(score))
+    for document, score in zip(documents, scores.tolist(), strict=True):
+        found[document].append(score)
     size = dict(zip(documents, sizes, strict=True))
     worst = float(scores.min())
     means = {}

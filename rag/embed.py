@@ -6,7 +6,6 @@ It knows neither Ray nor the store; tokens are counted by the model's own tokeni
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rag.types import Vector
+from rag.types import Embedded, TokenVectors, Vector
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -74,14 +73,6 @@ class EmbedConfig(BaseModel):
     def chosen_batch_size(self) -> int:
         """`batch_size`, or what its null stands for."""
         return self.batch_size or (4 if self.chosen_backend == "onnx" else 32)
-
-
-@dataclass(frozen=True, slots=True)
-class TokenVectors:
-    """A text by token, special tokens left out: unit vectors (n, d), and the tokens' character spans (n, 2)."""
-
-    vectors: Vector
-    spans: NDArray[np.int32]
 
 
 class TokenCounter:
@@ -176,6 +167,14 @@ class SentenceEmbedder:
     async def embed(self, texts: Sequence[str]) -> Vector:
         """`encode` in a thread."""
         return await asyncio.to_thread(self.encode, texts)
+
+    async def embed_questions(self, texts: Sequence[str]) -> list[Embedded]:
+        """`questions` in a thread."""
+        return await asyncio.to_thread(self.questions, texts)
+
+    def questions(self, texts: Sequence[str]) -> list[Embedded]:
+        """Each text by its vector and by token, by one forward pass. Blocks."""
+        return list(map(Embedded, texts, *self.encode_with_tokens(texts)))
 
     def token_vectors(self, texts: Sequence[str]) -> list[TokenVectors]:
         """Each text by token, as the model sees it (cut at `max_tokens`). Blocks."""

@@ -17,6 +17,7 @@ from rag.stages import Kind, Stages
 from rag.types import (
     Check,
     DocumentInfo,
+    Embedded,
     Hit,
     Message,
     Passage,
@@ -24,6 +25,7 @@ from rag.types import (
     Prompt,
     RequestSettings,
     Sentence,
+    TokenVectors,
     Usage,
     Vector,
     Verdict,
@@ -47,6 +49,9 @@ class FakeEmbedder:
             row[0] += 1e-6
             row /= np.linalg.norm(row)
         return out
+
+    async def embed_questions(self, texts: Sequence[str]) -> list[Embedded]:
+        return list(map(Embedded, texts, await self.embed(texts)))
 
 
 @dataclass
@@ -115,7 +120,9 @@ class FakeScanner:
 class FakeReranker:
     """Keeps the order; a passage is one sentence."""
 
-    async def rerank(self, question: str, hits: Sequence[Hit], settings: RequestSettings) -> list[Hit]:
+    async def rerank(
+        self, question: str, hits: Sequence[Hit], settings: RequestSettings, tokens: TokenVectors | None = None
+    ) -> list[Hit]:
         return [
             replace(h, rerank=h.score, sentences=(Sentence(0, len(h.passage.text), h.score),))
             for h in hits[: settings.top_k]

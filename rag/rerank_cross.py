@@ -11,7 +11,7 @@ import numpy as np
 from rag.chunk import embedded_text
 from rag.document_scores import standard
 from rag.rerank import RerankConfig
-from rag.types import Hit, RequestSettings
+from rag.types import Hit, RequestSettings, TokenVectors
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -34,8 +34,13 @@ class CrossEncoderReranker:
 
         self._model = CrossEncoder(self._config.model, device=self._config.device)
 
-    async def rerank(self, question: str, hits: Sequence[Hit], settings: RequestSettings) -> list[Hit]:
-        """Return at most `settings.top_k` of `hits`, best first, with `rerank` set to the model's own score."""
+    async def rerank(
+        self, question: str, hits: Sequence[Hit], settings: RequestSettings, tokens: TokenVectors | None = None
+    ) -> list[Hit]:
+        """Return at most `settings.top_k` of `hits`, best first, with `rerank` set to the model's own score.
+
+        It has no use for `tokens`, which are another model's.
+        """
         return await asyncio.to_thread(self.score, question, hits, settings.rerank_weight, settings.top_k)
 
     def score(self, question: str, hits: Sequence[Hit], weight: float, top_k: int) -> list[Hit]:

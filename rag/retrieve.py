@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,25 +78,16 @@ class HybridRetriever:
         dense, sparse = await self._store.search(vector, terms, depth, scope)
         fused = fuse(dense, sparse, settings.dense_weight)
         owners = await self._store.owners([one.id for one in fused])
-        return await self._distinct(with_documents(fused, owners), settings)
-
-    async def _distinct(self, fused: Sequence["Fused"], settings: RequestSettings) -> list[Hit]:
-        """The best candidates, each text once, and of a document no more than `settings.per_document`."""
-        hits: list[Hit] = []
-        texts: set[str] = set()
-        per_document: Counter[str] = Counter()
-        for begin in range(0, len(fused), settings.candidates):
-            page = {one.id: one for one in fused[begin : begin + settings.candidates]}
-            for passage in await self._store.fetch(list(page)):
-                if passage.text in texts or per_document[passage.document_id] == (settings.per_document or None):
-                    continue
-                texts.add(passage.text)
-                per_document[passage.document_id] += 1
-                found = page[point_id(passage)]
-                hits.append(Hit(passage, found.score, dense=found.dense, sparse=found.sparse))
-                if len(hits) == settings.candidates:
-                    return hits
-        return hits
+        ranked = with_documents(fused, owners)
+        passages: dict[str, Passage | None] = {}
+        while True:
+            chosen = distinct(ranked, owners, passages, settings)
+            missing = [one.id for one in chosen if one.id not in passages]
+            if not missing:
+                found = ((passages[one.id], one) for one in chosen)
+                return [Hit(passage, one.score, one.dense, one.sparse) for passage, one in found if passage]
+            fetched = await self._store.fetch(missing)
+            passages |= dict.fromkeys(missing) | {point_id(passage): passage for passage in fetched}
 
     async def upsert(self, passages: Sequence[Passage], vectors: Vector) -> None:
         """Replace the documents these passages belong to; they are searchable and durable on return."""
@@ -133,8 +124,7 @@ def relevant(question: str, hits: Sequence[Hit], floor: float) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Fused:
+class Fused(NamedTuple):
     """A passage's place among all, by its point's id."""
 
     id: str
@@ -169,6 +159,35 @@ def with_documents(fused: Sequence[Fused], owners: Mapping[str, Owner]) -> list[
     total = standard(scores) + standard(documents)
     both = [Fused(one.id, score, one.dense, one.sparse) for one, score in zip(kept, total.tolist(), strict=True)]
     return sorted(both, key=lambda one: -one.score)
+
+
+def distinct(
+    ranked: Sequence[Fused],
+    owners: Mapping[str, Owner],
+    passages: Mapping[str, Passage | None],
+    settings: RequestSettings,
+) -> list[Fused]:
+    """The `settings.candidates` best, each text once, and of a document no more than `settings.per_document`.
+
+    A passage that was not fetched yet counts as a text of its own, one that is gone (None) as nothing.
+    """
+    chosen: list[Fused] = []
+    texts: set[str] = set()
+    per_document: Counter[str] = Counter()
+    for one in ranked:
+        document = owners[one.id].document
+        if per_document[document] == (settings.per_document or None):
+            continue
+        if one.id in passages:
+            passage = passages[one.id]
+            if passage is None or passage.text in texts:
+                continue
+            texts.add(passage.text)
+        per_document[document] += 1
+        chosen.append(one)
+        if len(chosen) == settings.candidates:
+            break
+    return chosen
 
 
 def standardised(scores: dict[str, float], keys: Sequence[str]) -> NDArray[np.float64]:

@@ -4,7 +4,19 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from rag.types import DocumentInfo, Hit, Message, Passage, Piece, Prompt, RequestSettings, Vector, Verdict
+from rag.types import (
+    DocumentInfo,
+    Embedded,
+    Hit,
+    Message,
+    Passage,
+    Piece,
+    Prompt,
+    RequestSettings,
+    TokenVectors,
+    Vector,
+    Verdict,
+)
 
 Kind = Literal["span", "chain", "generation", "embedding", "retriever", "guardrail"]
 
@@ -14,6 +26,10 @@ class Embedder(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> Vector:
         """Return float32 unit vectors of shape (len(texts), d)."""
+        ...
+
+    async def embed_questions(self, texts: Sequence[str]) -> list[Embedded]:
+        """Return what a search compares of each text."""
         ...
 
 
@@ -77,8 +93,13 @@ class Screener(Protocol):
 class Reranker(Protocol):
     """Orders hits by a closer look, and scores their sentences."""
 
-    async def rerank(self, question: str, hits: Sequence[Hit], settings: RequestSettings) -> list[Hit]:
-        """Return at most `settings.top_k` of `hits`, best first, with `rerank` and `sentences` set."""
+    async def rerank(
+        self, question: str, hits: Sequence[Hit], settings: RequestSettings, tokens: TokenVectors | None = None
+    ) -> list[Hit]:
+        """Return at most `settings.top_k` of `hits`, best first, with `rerank` and `sentences` set.
+
+        `tokens` are the question's, where they are known.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.embed import TokenVectors
+from rag.types import TokenVectors
 
 STEPS = 127
 

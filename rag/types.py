@@ -30,6 +30,23 @@ class Fact:
         return kind, attrgetter(*kind.__match_args__)(self)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenVectors(Fact):
+    """A text by token, special tokens left out: unit vectors (n, d), and the tokens' character spans (n, 2)."""
+
+    vectors: Vector
+    spans: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded(Fact):
+    """A question as a search compares it: its unit vector (d,), and itself by token where the embedder gives that."""
+
+    text: str
+    vector: Vector
+    tokens: TokenVectors | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Message(Fact):
     """One chat message."""

@@ -7,7 +7,7 @@ import pytest
 
 from guardrails.aligned import RememberingEmbed
 from guardrails.grounded import MIN_WORDS, WEIGHTS, groundedness, heads
-from rag.embed import TokenVectors
+from rag.types import TokenVectors
 
 PASSAGES = [
     "Replicas scale on ongoing requests. Each replica takes at most 8 requests at a time.",

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from rag.collection import Collection
-from rag.embed import EmbedConfig, SentenceEmbedder, TokenVectors
+from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.fakes import FakeEmbedder
 from rag.manifest import Manifest
 from rag.store import Entry, StoreConfig, open_store
-from rag.types import Vector
+from rag.types import TokenVectors, Vector
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ import pytest
 from rag import token_files
 from rag.chunk import embedded_text
 from rag.collection import Collection
-from rag.embed import BUNDLED, SentenceEmbedder, TokenVectors
+from rag.embed import BUNDLED, SentenceEmbedder
 from rag.ingest_files import main
 from rag.rerank import MaxSimReranker, RerankConfig
 from rag.token_files import TokenFiles, beside, save_tokens, token_bytes
 from rag.tokens import pack, token_key
-from rag.types import Hit
+from rag.types import Hit, TokenVectors
 from tests.rag.conftest import CountingEmbedder, stored
 
 
