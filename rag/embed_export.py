@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rag.embed import EmbedConfig, bundled_path, load_tokenizer
 
-VERSION = 2
+VERSION = 3
 """Changes when the exported graph does; files of another version are left alone."""
 LOCK_TIMEOUT_S = 120.0
 """Longest wait for another process's export, which takes seconds."""
