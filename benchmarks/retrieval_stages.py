@@ -17,6 +17,7 @@ from tqdm import tqdm
 from benchmarks.retrieval_sets import QuestionSet
 from rag.chunk import ChunkConfig, chunk, embedded_text
 from rag.embed import EmbedConfig, SentenceEmbedder
+from rag.embed_export import VERSION
 from rag.errors import InvalidInput
 from rag.rerank import RerankConfig, load_reranker
 from rag.retrieve import HybridRetriever, RetrieveConfig, entries
@@ -92,7 +93,8 @@ async def run(questions: QuestionSet, config: EvalConfig, cache: Path | None) ->
         try:
             await write(store, passages, vectors)
             reranker = load_reranker(config.rerank, config.embed, tokens)
-            asker = Asker(embedder, HybridRetriever(store), reranker, config, Run(len(passages)), holders(passages))
+            retriever, found = HybridRetriever(store), Run(len(passages))
+            asker = Asker(embedder, tokens, retriever, reranker, config, found, holders(passages))
             for key in tqdm(
                 [*questions.relevant, *questions.unanswerable], desc="asking", unit=" questions", mininterval=0.5
             ):
@@ -114,10 +116,10 @@ def corpus_vectors(
 ) -> Vector:
     """The passages' vectors, kept in the folder `cache` under a hash of the texts and the embedder's settings.
 
-    Where they are made anew, `tokens` gets those by token of the same forward passes.
+    Where they are made anew, `tokens` gets those by token.
     """
     texts = [embedded_text(passage) for passage in passages]
-    digest = hashlib.sha256(embedder.config.model_dump_json().encode())
+    digest = hashlib.sha256(f"{VERSION} {embedder.config.model_dump_json()}".encode())
     for text in texts:
         digest.update(hashlib.sha256(text.encode()).digest())
     kept = cache / f"{digest.hexdigest()[:32]}.npy" if cache else None
@@ -129,15 +131,21 @@ def corpus_vectors(
     with tqdm(total=len(texts), desc="embedding", unit=" passages", mininterval=0.5) as progress:
         for begin in range(0, len(texts), BATCH):
             rows = order[begin : begin + BATCH]
-            vectors[rows], by_token = embedder.encode_with_tokens([texts[n] for n in rows])
-            for n, found in zip(rows, by_token, strict=True):
-                tokens.put(token_key(embedder.config.model, texts[n]), pack(found))
+            vectors[rows] = embedded([texts[n] for n in rows], embedder, tokens)
             progress.update(len(rows))
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
         np.save(kept, vectors)
         for old in sorted(kept.parent.glob("*.npy"), key=lambda path: -path.stat().st_mtime)[CACHED:]:
             old.unlink()
+    return vectors
+
+
+def embedded(texts: Sequence[str], embedder: SentenceEmbedder, tokens: TokenCache) -> Vector:
+    """The texts' vectors; `tokens` gets those by token of the same forward passes."""
+    vectors, by_token = embedder.encode_with_tokens(texts)
+    for text, found in zip(texts, by_token, strict=True):
+        tokens.put(token_key(embedder.config.model, text), pack(found))
     return vectors
 
 
@@ -159,6 +167,7 @@ class Asker:
     """Asks one question at a time and writes what it finds into `run`; `holders` are the documents of each text."""
 
     embedder: SentenceEmbedder
+    tokens: TokenCache
     retriever: HybridRetriever
     reranker: Reranker
     config: EvalConfig
@@ -167,8 +176,8 @@ class Asker:
 
     async def ask(self, key: str, question: str, ranking: bool) -> None:
         """Whether the floor refuses the question, and with `ranking` what each stage finds."""
-        [embedded] = await self._timed("embed", self.embedder.embed_questions([question]))
-        vector = embedded.vector
+        [compared] = await self._timed("embed", self.embedder.embed_questions([question]))
+        vector = compared.vector
         asked = self.config.retrieve.defaults("", "")
         if not await self.retriever.retrieve(question, vector, asked):
             self.run.refused.add(key)
@@ -183,9 +192,17 @@ class Asker:
         self.run.ranked["fused"][key] = self._documents(fused)
         looked = fused[: asked.candidates]
         chosen = replace(settings, top_k=len(looked))
-        best = await self._timed("reranked", self.reranker.rerank(question, looked, chosen, embedded.tokens))
+        self._know(looked)
+        best = await self._timed("reranked", self.reranker.rerank(question, looked, chosen, compared.tokens))
         self.run.ms["reranked"][-1] += self.run.ms["fused"][-1]
         self.run.ranked["reranked"][key] = self._documents([*best, *fused[len(looked) :]])
+
+    def _know(self, hits: Sequence[Hit]) -> None:
+        """Make the hits' token vectors before the clock runs, as an index holds them."""
+        model = self.embedder.config.model
+        texts = dict.fromkeys(embedded_text(hit.passage) for hit in hits)
+        if unknown := [text for text in texts if self.tokens.get(token_key(model, text)) is None]:
+            embedded(unknown, self.embedder, self.tokens)
 
     async def _search(
         self, question: str, vector: Vector, settings: RequestSettings, side: str | None = None
