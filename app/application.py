@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import chat, documents, embeddings, errors, feedback, health, models, openapi, reference, reviews, search
 from app.auth import Authenticate
 from app.flagged import Flags
-from app.middleware import BodyLimit, Faults, RequestId, Timing
+from app.middleware import BodyLimit, Faults, RequestId, SameSite, Timing
 from app.page_routes import assets
 from app.services import HttpConfig, Services
 
@@ -31,6 +31,7 @@ def create_app(services: Services) -> FastAPI:
             Middleware(RequestId),
             *cors(config),
             Middleware(Faults),
+            Middleware(SameSite, config.cors_origins),
             Middleware(Authenticate, config.api_keys, open_paths, services.defaults.tenant, config.review_without_key),
             Middleware(BodyLimit, config.max_body_bytes),
         ],

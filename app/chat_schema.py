@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, StrictFloat, StrictStr, model_validator
 
 from app.filter_schema import Narrowed
-from app.schema import Closed, ModelId, TopK, Whole, Words
+from app.schema import Closed, ModelId, TopK, Unicode, Whole, Words
 from rag.errors import Unsupported
 from rag.types import Priority
 
@@ -62,10 +62,10 @@ class AssistantMessage(Closed):
     """What the model said before. It may be sent back as it was received."""
 
     role: Literal["assistant"]
-    content: StrictStr | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+    content: Unicode | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
     name: Name | None = None
     annotations: list[dict[str, Any]] | None = None
-    refusal: StrictStr | None = None
+    refusal: Unicode | None = None
     audio: None = None
     function_call: None = None
     tool_calls: None = None

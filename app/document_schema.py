@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictStr
 
 from app.context import Caller
-from app.schema import Closed, Shape, Words
+from app.schema import Closed, Shape, Unicode, Words
 from app.services import Group
 from rag.types import Document, DocumentInfo
 
@@ -20,14 +20,16 @@ URL = r"^(https?://[^\s]+|[^\s:/?#]*([/?#][^\s]*)?)$"
 DocumentId = Annotated[StrictStr, Field(max_length=MAX_ID, pattern=ID)]
 Key = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 Value = Annotated[StrictStr, Field(max_length=1_000)]
+Title = Annotated[StrictStr, Field(max_length=500)]
+Url = Annotated[StrictStr, Field(max_length=2_000, pattern=URL)]
 
 
 class NewDocument(Closed):
     """A text to store. One with the `id` of a stored document replaces it; without an id its content names it."""
 
     id: DocumentId | None = None
-    title: Annotated[StrictStr, Field(max_length=500)] = ""
-    url: Annotated[StrictStr, Field(max_length=2_000, pattern=URL)] = ""
+    title: Title = ""
+    url: Url = ""
     text: Words
     metadata: Annotated[dict[Key, Value], Field(max_length=32, default_factory=dict)]
 
@@ -45,6 +47,16 @@ class NewDocument(Closed):
         """An id made from the content: the same text under the same title is the same document."""
         content = "\0".join((self.title, self.url, self.text))
         return f"doc-{hashlib.sha256(content.encode()).hexdigest()[:24]}"
+
+
+class ReadDocument(Closed):
+    """What a file says of a document, within the limits of a NewDocument. A text may be blank beside others."""
+
+    id: DocumentId
+    title: Title
+    url: Url
+    text: Unicode
+    metadata: Annotated[dict[Key, Value], Field(max_length=32)]
 
 
 class DocumentsRequest(Closed):

@@ -57,6 +57,10 @@ class UnsupportedBody(domain.InvalidInput):
     """The body is not of a media type this route takes."""
 
 
+class ForeignOrigin(domain.RaglanError):
+    """A page of another website sent the request."""
+
+
 TABLE: dict[type[BaseException], tuple[int, str, str]] = {
     domain.InvalidInput: (400, INVALID, "invalid_value"),
     domain.Unsupported: (400, INVALID, "unsupported_parameter"),
@@ -68,6 +72,7 @@ TABLE: dict[type[BaseException], tuple[int, str, str]] = {
     ForeignGroup: (403, INVALID, "foreign_group"),
     IdTaken: (409, INVALID, "id_taken"),
     NotReviewer: (403, AUTH, "reviewer_required"),
+    ForeignOrigin: (403, INVALID, "foreign_origin"),
     AlreadyDecided: (409, INVALID, "already_decided"),
     KeyReused: (422, INVALID, "idempotency_key_reused"),
     domain.NotFound: (404, INVALID, "not_found"),

@@ -3,15 +3,18 @@
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import failure, record
+from app.errors import ForeignOrigin, failure, record
 
 REQUEST_ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,40 @@ class Faults:
             if started or scope["type"] != "http":
                 raise
             await record(error, scope["state"]["request_id"]).response()(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class SameSite:
+    """Refuses what may change something when a page of another website sends it, unless `origins` names the page's.
+
+    CORS does not: a browser sends a form to anybody without asking. What is no browser tells no origin, and is let in.
+    """
+
+    app: ASGIApp
+    origins: Sequence[str]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in READING and self.foreign(Headers(scope=scope)):
+            refused = ForeignOrigin("A page of another website may not send this: add its origin to http.cors_origins.")
+            return await failure(refused).response()(scope, receive, send)
+        await self.app(scope, receive, send)
+
+    def foreign(self, headers: Headers) -> bool:
+        origin = headers.get("origin")
+        if origin in self.origins or "*" in self.origins:
+            return False
+        # Browsers send it to https and loopback addresses only.
+        if site := headers.get("sec-fetch-site"):
+            return site == "cross-site"
+        return origin is not None and not (host(origin) and host(origin) == host(f"//{headers.get('host', '')}"))
+
+
+def host(url: str) -> str:
+    """The name of the host in a URL; empty where there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 class BodyTooLarge(HTTPException):

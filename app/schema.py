@@ -27,6 +27,8 @@ def unquoted(value: Any) -> Any:
 
 Whole = BeforeValidator(unquoted)
 """Beside `int`, after its bounds: a whole number as JSON schema means it, 4.0 included, "4" not."""
+Unicode = Annotated[StrictStr, Field(min_length=0)]
+"""Any text. Only where a bound is given does pydantic refuse half a surrogate pair, which cannot be encoded."""
 Words = Annotated[StrictStr, Field(min_length=1, pattern=r"\S")]
 """Text that is not blank."""
 ModelId = Annotated[StrictStr, Field(min_length=1, max_length=200, description="The model to use.")]

@@ -1,5 +1,6 @@
 """POST /v1/search: what the retriever finds, without a model's answer."""
 
+from asyncio import CancelledError
 from dataclasses import replace
 from typing import Literal
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field, StrictBool
 
 from app.completion import scored, server_timing
+from app.connection import ClientGone
 from app.context import Here
 from app.filter_schema import Narrowed
 from app.schema import Closed, Scored, Shape, TopK, Words
@@ -63,11 +65,16 @@ async def search(body: SearchRequest, context: Here) -> Response:
     )
     clock = Clock()
     draft = Prompt(settings.model, (Message("user", body.query),))
-    fields = {"level": "ERROR", "status_message": "the search failed"}
+    fields = {"level": "WARNING", "status_message": "nobody waited for the end"}
     try:
         work = consider(draft, settings, services.stages(trace), clock)
         found = await context.attended(work, "search")
         fields = {}
+    except (ClientGone, CancelledError):
+        raise
+    except BaseException as error:
+        fields = {"level": "ERROR", "status_message": type(error).__name__}
+        raise
     finally:
         trace.end(**fields)
     clock.mark("total")

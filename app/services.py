@@ -1,7 +1,8 @@
 """What the HTTP layer is given: it knows neither Ray nor files."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -62,12 +63,14 @@ class HttpConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model a request may name. `context` is in tokens."""
+    """A model a request may name. `context` is in tokens; `created`, when this replica began to serve it, in Unix
+    seconds.
+    """
 
     id: str
     prompt: str
     context: int
-    created: int = 0
+    created: int = field(default_factory=lambda: int(time.time()))
 
 
 class Tracer(Protocol):

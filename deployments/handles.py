@@ -52,6 +52,14 @@ def connection_broke(error: Exception) -> bool:
     return isinstance(error, AioRpcError) and error.code() in BROKEN
 
 
+def has_replica(handle: DeploymentHandle) -> bool:
+    """Whether Serve has told this process of a running replica; False before the handle was used. Asks nobody."""
+    if not handle.is_initialized:
+        return False
+    router = handle._router._asyncio_router._request_router  # Ray has no public name for it
+    return router is not None and bool(router.curr_replicas)
+
+
 async def reply(stage: str, timeout_s: float, call: Callable[[], Awaitable[T]]) -> T:
     """Await a stage within its time; a dead replica's call is made once more, since every stage can be asked twice."""
     for last_try in (False, True):

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
+from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentHandle
 
 from app.application import create_app
@@ -24,6 +25,7 @@ from deployments.handles import (
     RemoteRetriever,
     RemoteValidator,
     engine_handles,
+    has_replica,
 )
 from deployments.logs import log_to_serve
 from deployments.screener import Screener
@@ -136,15 +138,19 @@ class Ingress:
     async def dependencies(self) -> list[Dependency]:
         """Ask every stage for a sign of life, side by side. A model that may sleep is let sleep.
 
-        The line of the policy is this replica's own: what is in force, and why the last change is not.
+        A stage whose replicas are too busy to give it is ready. The line of the policy is this replica's own: what is
+        in force, and why the last change is not.
         """
 
         async def ask(name: str, handle: DeploymentHandle) -> Dependency:
+            limit = asyncio.timeout(READY_TIMEOUT_S)
             try:
-                async with asyncio.timeout(READY_TIMEOUT_S):
+                async with limit:
                     await handle.check_health.remote()
             except Exception as error:  # whatever is wrong, the line says so
-                return Dependency(name, False, type(error).__name__)
+                queued = limit.expired() or isinstance(error, BackPressureError)
+                busy = queued and has_replica(handle)
+                return Dependency(name, busy, "busy" if busy else type(error).__name__)
             return Dependency(name, True)
 
         asleep = [Dependency(f"LLM:{id}", True, "may have no replica") for id in self.sleepers.models]

@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def shared_files(processes: set[Process]) -> set[Path]:
 def clear(processes: set[Process], files: set[Path], patience_s: float) -> None:
     """Wait for `processes` to end, kill those that have not after `patience_s`, then remove their `files`.
 
-    A file that another process has mapped stays. Semaphores whose maker is gone go too: some of ours ended long before.
+    A file that another process has mapped stays, and so does one that may not be removed. Semaphores of this user whose
+    maker is gone go too: some of ours ended long before.
     """
     deadline = time.monotonic() + patience_s
     while (left := processes & alive()) and time.monotonic() < deadline:
@@ -78,14 +80,22 @@ def clear(processes: set[Process], files: set[Path], patience_s: float) -> None:
     while processes & alive():
         time.sleep(POLL_S)
     for path in (files | ownerless()) - shared_files(alive()):
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, PermissionError):
+            path.unlink()
 
 
 def ownerless() -> set[Path]:
-    """Joblib's semaphores under /dev/shm whose process has ended."""
+    """Joblib's semaphores under /dev/shm that are this user's and whose process has ended."""
     pids = {process.pid for process in alive()}
     made = ((path, SEMAPHORE.match(path.name)) for path in Path(SHARED_MEMORY).iterdir())
-    return {path for path, match in made if match and int(match[1]) not in pids}
+    return {path for path, match in made if match and int(match[1]) not in pids and ours(path)}
+
+
+def ours(path: Path) -> bool:
+    """Whether the file is this user's; False when it is gone."""
+    with suppress(FileNotFoundError, PermissionError):
+        return path.lstat().st_uid == os.getuid()
+    return False
 
 
 def alive() -> set[Process]:

@@ -53,13 +53,19 @@ class Outbox:
         self._last = last
         self._waiting: Queue[Ended | None] = Queue(QUEUE_SPANS)
         self._done = threading.Event()
+        self._warned = False
         threading.Thread(target=self._work, name="langfuse-outbox", daemon=True).start()
 
     def put(self, ended: Ended) -> None:
-        """Take an observation; where too many wait, its contents are dropped and only its times are kept."""
+        """Take an observation. Where too many wait, only its name, type and times are sent; the first one is logged."""
         try:
             self._waiting.put_nowait(ended)
         except Full:
+            if not self._warned:
+                self._warned = True
+                logger.warning(
+                    "%d observations wait to be masked; what further ones hold is dropped", self._waiting.maxsize
+                )
             ended.raw.end(end_time=ended.at)
 
     def close(self, timeout_s: float) -> bool:

@@ -1,19 +1,17 @@
 """A model without a replica is woken by the first request, which waits for it, but not for ever."""
 
 import asyncio
+import contextvars
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ray.serve.handle import DeploymentHandle
 
 from deployments.engine_load import ScalingConfig
-from deployments.handles import translate
-from rag.errors import ModelAsleep
+from deployments.handles import has_replica, translate
+from rag.errors import ModelAsleep, StageUnavailable
 
-FRESH_S = 1.0
-"""A replica that answered so long ago is not asked again."""
 RETRIES = 4
 """A caller is asked to come back this many times within another `wake_s`."""
 
@@ -25,21 +23,28 @@ class Sleeper:
     id: str
     handle: DeploymentHandle
     config: ScalingConfig
-    answered: float = -math.inf
     call: "asyncio.Task[None] | None" = None
 
     async def awake(self) -> None:
-        """Return when a replica is there. Raises ModelAsleep after `wake_s` seconds, and the stage's own errors."""
-        if time.monotonic() - self.answered < FRESH_S:
+        """Return when a replica is there, busy or not: a call to a busy one would wait behind the requests.
+
+        Raises ModelAsleep after `wake_s` seconds, and the stage's own errors.
+        """
+        if has_replica(self.handle):
             return
         if self.call is None or self.call.done():
-            self.call = asyncio.create_task(self._knock())
-        done, _ = await asyncio.wait({self.call}, timeout=self.config.wake_s)
-        if not done:
+            # In no request's context: Serve cancels what was called in the context of a request whose client leaves.
+            self.call = asyncio.create_task(self._knock(), context=contextvars.Context())
+        call = self.call
+        await asyncio.wait({call}, timeout=self.config.wake_s)
+        if call.cancelled():
+            raise StageUnavailable("llm", "no replica could answer")
+        if call.done():
+            call.result()
+        elif not has_replica(self.handle):
             raise ModelAsleep(
                 "llm", f"the model {self.id!r} is still starting", math.ceil(self.config.wake_s / RETRIES)
             )
-        self.call.result()
 
     async def _knock(self) -> None:
         """Call the deployment: Serve starts a replica for a call that waits."""
@@ -47,7 +52,6 @@ class Sleeper:
             await self.handle.check_health.remote()
         except Exception as error:
             raise translate("llm", error) from error
-        self.answered = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace, collection: Collection) -> int:
     """The job itself, with the collection's lock held."""
     embed = EmbedConfig(model=args.model, dimensions=args.dimensions)
+    if args.report and not args.report.parent.is_dir():
+        raise InvalidInput(f"--report: there is no folder {args.report.parent}", "report")
     origin = Origin("", args.tenant, tuple(args.group), tuple(args.tag), args.url_prefix)
     settings = json.dumps([embed.model, embed.dimensions, ChunkConfig().model_dump()])
     found = scan(args.sources, origin, settings, ReadConfig())
@@ -128,14 +130,22 @@ def report(args: argparse.Namespace, collection: Collection, manifest: Manifest)
     return 1 if unreadable else 0
 
 
+def named(text: str) -> str:
+    """A tenant's or a group's name; an empty group would stand for everybody."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
+
+
 def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(prog="python -m rag.ingest", description="Build or update an index from files.")
     add = out.add_argument
     add("sources", nargs="+", type=Path, metavar="SRC", help=f"file, or folder of {' '.join(READERS)}")
     add("--collection", default="raglan", help="name of the collection")
     add("--index", type=Path, default=Path("var/index"), help="folder of all collections")
-    add("--tenant", default="default", help="whose documents these are")
-    add("--group", action="append", default=[], help="a group that may read them; repeatable; none: the whole tenant")
+    add("--tenant", default="default", type=named, help="whose documents these are")
+    may_read = "a group that may read them; repeatable; none: the whole tenant"
+    add("--group", action="append", default=[], type=named, help=may_read)
     add("--tag", action="append", default=[], help="a tag that searches can filter by; repeatable")
     add("--url-prefix", default="", help="put before each document's id, it gives its URL")
     add("--no-promote", action="store_true", help="build the new version, but let the old one serve on")
@@ -155,7 +165,7 @@ def parser() -> argparse.ArgumentParser:
         "--token-bytes",
         type=int,
         default=TOKEN_BYTES,
-        help="most bytes of token vectors kept for the reranker, about 400 a token; 0: it embeds what it meets",
+        help="most bytes of token vectors kept for the reranker, about 400 a token; 0: none are made",
     )
     add("--scanner", default=DEFAULT_SCANNER, help="what scores passages for instructions to the model, as MODULE:NAME")
     add("--engine", default="{}", help='JSON with settings of store.index, such as {"quantization": "scalar"}')

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rag.carry import ORIGIN
 from rag.chunk import ChunkConfig, chunk, embedded_text
 from rag.duplicates import signature
 from rag.embed import BUNDLED, EmbedConfig, SentenceEmbedder, TokenCounter
@@ -117,7 +118,8 @@ def documents(item: Item, limits: ReadConfig) -> list[Document]:
 
 def with_origin(document: Document, origin: Origin, day: str) -> Document:
     """The document with its origin's tenant, groups, URL prefix, source and tags; it is of the `day` unless it says."""
-    known: Mapping[str, str] = {"source": origin.name, "date": day, **document.metadata}
+    own = {name: value for name, value in document.metadata.items() if name != ORIGIN}  # only uploads have one
+    known: Mapping[str, str] = {"source": origin.name, "date": day, **own}
     tags = [tag for tag in (*origin.tags, *known.get("tags", "").split(",")) if tag]
     return replace(
         document,
@@ -126,9 +128,3 @@ def with_origin(document: Document, origin: Origin, day: str) -> Document:
         tenant=origin.tenant,
         groups=origin.groups,
     )
-
-
-def settings_of(config: RowConfig) -> str:
-    """What a change of makes every item's rows worthless."""
-    embed = {"model": config.embed.model, "dimensions": config.embed.dimensions}
-    return json.dumps([embed, config.chunk.model_dump()], sort_keys=True)

@@ -158,4 +158,5 @@ def walk(root: Path) -> Iterator[tuple[Path, str]]:
 
 def gone_keys(known: Mapping[str, Any], names: Mapping[str, Any]) -> set[str]:
     """The keys among `known` that belong to one of the sources `names`."""
-    return {key for key in known if key.partition("/")[0].partition("#")[0] in names}
+    within = tuple(f"{name}#" if name.lower().endswith(".jsonl") else f"{name}/" for name in names)
+    return {key for key in known if key in names or key.startswith(within)}

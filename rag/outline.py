@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*?)[ \t]*#*[ \t]*$")
+ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*)")
 UNDERLINE = re.compile(r"([=\-~^\"'`#*+.:_])\1{2,}\s*$")
-LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()]*(?:\([^()]*\)[^()]*)?\)")
 NOT_SLUG = re.compile(r"[^\w\- ]")
 
 
@@ -88,8 +88,8 @@ def blocks(text: str) -> Iterator[tuple[Block, str, str]]:
 def heading(lines: list[Line], at: int, text: str) -> tuple[str, str, int]:
     """Style, title and the line after a heading that begins at `at`; empty strings where none does."""
     line = lines[at].text
-    if match := ATX.match(line):
-        return str(len(match[1])), plain(match[2]), at + 1
+    if (match := ATX.match(line)) and (title := opened(match[2])):
+        return str(len(match[1])), plain(title), at + 1
     over = UNDERLINE.match(line)
     if over and touching(lines, at, 2, text) and lines[at + 2].text.strip() == line.strip():
         return f"{over[1]}over", plain(lines[at + 1].text.strip()), at + 3
@@ -130,6 +130,13 @@ def end_of_block(lines: list[Line], at: int, text: str) -> int:
             return after
         after += 1
     return after
+
+
+def opened(title: str) -> str:
+    """An ATX heading's title without the marks that may close it, which stand alone or after a blank."""
+    title = title.rstrip(" \t")
+    bare = title.rstrip("#")
+    return bare.rstrip(" \t") if not bare or bare[-1] in " \t" else title
 
 
 def plain(title: str) -> str:

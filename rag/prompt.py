@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,9 @@ from rag.types import Hit, Message, RequestSettings, Sentence
 JINJA = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
 TOKENS_PER_MESSAGE = 8
 """What a chat template adds around a message; the widest of the common ones (Llama 3, Qwen, ChatML) add 5 to 7."""
+
+COUNTED = 256
+"""Latest texts whose counts are remembered while one prompt is fitted."""
 
 CountTokens = Callable[[str], int]
 
@@ -108,13 +112,16 @@ class PromptBook:
     def write(
         self, messages: Sequence[Message], hits: Sequence[Hit], settings: RequestSettings, max_tokens: int
     ) -> tuple[Message, ...]:
-        """Drop the weakest evidence, then the oldest turns, until the prompt fits. Raises PromptTooLong, NotFound."""
+        """Drop the weakest evidence, then the oldest turns, until the prompt fits. Raises PromptTooLong, NotFound.
+
+        The client's own system messages stay, and a turn's answer goes with its question.
+        """
         if settings.prompt not in self.templates:
             raise NotFound(f"no prompt {settings.prompt}", "prompt")
         template = self.templates[settings.prompt]
         pick = quotes if template.evidence == "sentences" else passages
         evidence = pick(hits, template.max_evidence, messages[-1].content)
-        count = self.counters[settings.model]
+        count = lru_cache(COUNTED)(self.counters[settings.model])
         room = self.contexts[settings.model] - max_tokens
         turns = list(messages)
         while True:
@@ -123,8 +130,8 @@ class PromptBook:
                 return prompt
             if evidence:
                 evidence = evidence[:-1]
-            elif len(turns) > 1:
-                turns = turns[1:]
+            elif any(turn.role != "system" for turn in turns[:-1]):
+                turns = without_oldest(turns)
             else:
                 raise PromptTooLong(
                     f"the message and max_tokens={max_tokens} do not fit the model's context of "
@@ -142,6 +149,13 @@ class PromptBook:
             *earlier,
             Message("user", asked),
         )
+
+
+def without_oldest(turns: Sequence[Message]) -> list[Message]:
+    """The conversation without its first question and what follows up to the next; system messages stay."""
+    said = [n for n, turn in enumerate(turns) if turn.role != "system"]
+    until = next((n for n in said[1:] if turns[n].role == "user"), said[-1])
+    return [turn for n, turn in enumerate(turns) if turn.role == "system" or n >= until]
 
 
 def fits(prompt: Sequence[Message], room: int, count: CountTokens) -> bool:

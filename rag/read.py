@@ -4,6 +4,7 @@ Not by llama-index's own readers: those take paths, bound nothing and flatten he
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -31,6 +32,8 @@ MARKS = (
     (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"),
 )  # fmt: skip
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+SCALARS = str | int | float | date
+"""What may be a tag: aliases let a few lines of YAML stand for a list of any size."""
 MAX_TITLE = 200
 MAX_METADATA = 32
 
@@ -86,6 +89,9 @@ def read_documents(name: str, data: bytes, limits: ReadConfig) -> list[Document]
     if kind and kind != EXPECTED.get(suffix):
         raise UnreadableDocument(f"the file is named {suffix} but is {kind}", "file")
     found = READERS[suffix](data, limits)
+    names = [content.id for content in found if content.id]
+    if len(set(names)) < len(names):
+        raise UnreadableDocument(f"two of its documents have the id {Counter(names).most_common(1)[0][0]!r}", "file")
     if sum(len(content.text) for content in found) > limits.max_chars:
         raise TooLarge(f"the file's text has more than {limits.max_chars:,} characters", "file")
     if not any(content.text.strip() for content in found):
@@ -98,7 +104,13 @@ def document(name: str, number: int, content: Content) -> Document:
     title = " ".join(content.title.split()) or PurePosixPath(name).stem
     known = dict(list(content.metadata.items())[:MAX_METADATA])
     key = content.id or (f"{name}#{number}" if number else name)
-    return Document(key, content.text, title[:MAX_TITLE], content.url, known)
+    known = {whole(name): whole(value) for name, value in known.items()}
+    return Document(whole(key), whole(content.text), whole(title[:MAX_TITLE]), whole(content.url), known)
+
+
+def whole(text: str) -> str:
+    """`text` with a replacement character for each half of a surrogate pair, which JSON can hold and UTF-8 cannot."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def read_marked(data: bytes, limits: ReadConfig) -> list[Content]:
@@ -114,14 +126,14 @@ def front_matter(source: str) -> dict[str, str]:
     """`tags`, joined by commas, and `date`, in ISO 8601, of YAML front matter that has them; else nothing."""
     try:
         found = yaml.safe_load(source)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError, RecursionError):  # a wrong !!tag: any
         return {}
     out: dict[str, str] = {}
     if not isinstance(found, dict):
         return out
     tags = found.get("tags")
     if isinstance(tags, str | list):
-        parts = tags.split(",") if isinstance(tags, str) else map(str, tags)
+        parts = tags.split(",") if isinstance(tags, str) else [str(tag) for tag in tags if isinstance(tag, SCALARS)]
         out["tags"] = ",".join(part.strip() for part in parts if part.strip())
     if day := iso_date(found.get("date")):
         out["date"] = day
@@ -174,14 +186,20 @@ def read_json(data: bytes, limits: ReadConfig) -> list[Content]:
     """A JSON object, or an array of them: a document each."""
     from rag.read_json import json_contents
 
-    return json_contents(decoded(data))
+    return json_contents(decoded(data), limits.max_chars)
 
 
 def read_json_lines(data: bytes, limits: ReadConfig) -> list[Content]:
     """A JSON object a line: a document each."""
     from rag.read_json import json_contents
 
-    return [content for line in decoded(data).split("\n") if line.strip() for content in json_contents(line)]
+    found: list[Content] = []
+    left = limits.max_chars
+    for line in filter(str.strip, decoded(data).split("\n")):
+        more = json_contents(line, left)
+        left -= sum(len(content.text) for content in more)
+        found += more
+    return found
 
 
 READERS: dict[str, Callable[[bytes, ReadConfig], list[Content]]] = {

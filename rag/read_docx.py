@@ -9,6 +9,7 @@ import re
 import resource
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,12 +35,14 @@ def read(data: bytes, max_chars: int) -> dict[str, str]:
     from docx.opc.exceptions import OpcError
     from lxml.etree import LxmlError
 
+    broken = (OpcError, LxmlError, zipfile.BadZipFile, zlib.error, ValueError, LookupError, TypeError, AttributeError)
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > max_chars * UNPACKED:
                 return {"large": "it unpacks to more than the reader allows"}
         return extract(data, max_chars)
-    except (OpcError, LxmlError, zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (*broken, RuntimeError):  # an encrypted archive, another compression, a recursion
         return {"broken": "it is damaged, or not a Word file"}
 
 

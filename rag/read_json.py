@@ -1,15 +1,18 @@
 """JSON to documents: records with a text, BEIR's lines, any other object by its fields, and Jupyter notebooks."""
 
 import json
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rag.errors import UnreadableDocument
+from rag.errors import TooLarge, UnreadableDocument
 from rag.read import MAX_METADATA, Content, iso_date
 
 MAX_ID = 256
+MAX_VALUE = 1_000
+"""Characters kept of a metadata value."""
 MAX_OUTPUT = 2_000
 """Characters kept of what a notebook's cell printed."""
-FENCE = "`" * 3
 
 
 def parse(text: str) -> Any:
@@ -22,21 +25,28 @@ def parse(text: str) -> Any:
         raise UnreadableDocument(f"the JSON is broken: {error}", "file") from error
 
 
-def json_contents(text: str) -> list[Content]:
-    """A document for an object, or for each object of an array. Raises UnreadableDocument."""
+def json_contents(text: str, max_chars: int) -> list[Content]:
+    """A document for an object, or for each object of an array. Raises UnreadableDocument, and TooLarge for objects
+    that become more than `max_chars` characters together.
+    """
     value = parse(text)
     records = value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else [value]
+    out: list[Content] = []
     try:
-        return [record(item) for item in records]
+        for item in records:
+            out.append(record(item, max_chars))
+            max_chars -= len(out[-1].text)
     except RecursionError as error:
         raise UnreadableDocument("the JSON is nested too deeply", "file") from error
+    return out
 
 
-def record(value: Any) -> Content:
+def record(value: Any, max_chars: int) -> Content:
     """An object with `text` and perhaps `title`, `url`, `id` or `_id` and `metadata`; else all its fields as lines."""
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         title = value.get("title") if isinstance(value, dict) else ""
-        return Content("\n".join(fields(value, "")), title if isinstance(title, str) else "", id=key_of(value))
+        lines = bounded(fields(value, ""), max_chars)
+        return Content("\n".join(lines), title if isinstance(title, str) else "", id=key_of(value))
     given = value.get("metadata")
     known = {str(k): plain(v) for k, v in given.items()} if isinstance(given, dict) else {}
     for name in ("tags", "date", "source"):
@@ -46,7 +56,7 @@ def record(value: Any) -> Content:
         del known["date"]
     elif "date" in known:
         known["date"] = day
-    kept = {k: v[:MAX_OUTPUT] for k, v in list(known.items())[:MAX_METADATA]}
+    kept = {k: v[:MAX_VALUE] for k, v in list(known.items())[:MAX_METADATA]}
     return Content(value["text"], text_of(value, "title"), kept, key_of(value), text_of(value, "url"))
 
 
@@ -68,13 +78,25 @@ def plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def fields(value: Any, path: str) -> list[str]:
+def fields(value: Any, path: str) -> Iterator[str]:
     """Every scalar of the value in a line of its own, after the path to it."""
     if isinstance(value, dict):
-        return [line for k, v in value.items() for line in fields(v, f"{path}.{k}" if path else str(k))]
-    if isinstance(value, list):
-        return [line for v in value for line in fields(v, path)]
-    return [f"{path}: {value}" if path else str(value)] if value not in (None, "") else []
+        for k, v in value.items():
+            yield from fields(v, f"{path}.{k}" if path else str(k))
+    elif isinstance(value, list):
+        for v in value:
+            yield from fields(v, path)
+    elif value not in (None, ""):
+        yield f"{path}: {value}" if path else str(value)
+
+
+def bounded(lines: Iterable[str], max_chars: int) -> Iterator[str]:
+    """The lines. Raises TooLarge once they have more than `max_chars`: each repeats its path, however long."""
+    for line in lines:
+        max_chars -= len(line)
+        if max_chars < 0:
+            raise TooLarge("the file's fields and the paths to them have too many characters", "file")
+        yield line
 
 
 def notebook(text: str) -> Content:
@@ -111,7 +133,6 @@ def joined(lines: Any) -> str:
 
 def fenced(code: str) -> str:
     """The code in a fence longer than any within it."""
-    fence = FENCE
-    while fence in code:
-        fence += "`"
+    longest = max(map(len, re.findall("`+", code)), default=0)
+    fence = "`" * max(3, longest + 1)
     return f"{fence}\n{code.strip(chr(10))}\n{fence}"

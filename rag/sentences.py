@@ -10,7 +10,8 @@ Kind = Literal["prose", "heading", "intro", "question", "fragment", "long", "row
 FENCE = re.compile(r"\s{0,3}(```+|~~~+)")
 HEADING = re.compile(r"#{1,6}\s+(?=\S)")
 ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)]|#\.)\s+(?=\S)")
-RULE = re.compile(r"\s*(?:([=\-~^\"'`#*+.:_])\1{2,}|[|:\-\s]*---[|:\-\s]*)\s*$")
+RULE = re.compile(r"([=\-~^\"'`#*+.:_])\1{2,}")
+DELIMITERS = re.compile(r"[|:\-\s]*")
 QUOTE = re.compile(r"\s*>\s?")
 DIRECTIVE = re.compile(r"\s*(?:\.\.\s|:\w[\w -]*:(?:\s|$)|<!--|\[//\]|:{3,}|\{%)")
 END = re.compile(r"[.!?…]+[\"')\]*_`]*(?=\s+[\"'(\[*_`“]*[A-Z0-9`*_(\"“])")
@@ -53,12 +54,12 @@ def units(text: str) -> Iterator[tuple[int, int, Kind]]:
             fence = mark[1] if opens else ""
         indented = bool(re.match(r"\s{2,}\S", body))
         literal = literal and (indented or not body)
-        plain = not (in_code or literal) and bool(body) and not RULE.match(body) and not DIRECTIVE.match(body)
+        plain = not (in_code or literal) and bool(body) and not rule(body) and not DIRECTIVE.match(body)
         item, heading = ITEM.match(body), HEADING.match(body)
         row = body.lstrip().startswith("|")
         if begin is not None and end is not None and (not plain or item or heading or row):
             literal = literal or text[begin:end].endswith("::")
-            underlined = bool(RULE.match(body)) and "\n" not in text[begin:end]
+            underlined = rule(body) and "\n" not in text[begin:end]
             yield begin, end, "heading" if underlined else "prose"
             begin = end = None
         if not plain:
@@ -73,6 +74,12 @@ def units(text: str) -> Iterator[tuple[int, int, Kind]]:
         end = at + len(body)
     if begin is not None and end is not None:
         yield begin, end, "prose"
+
+
+def rule(line: str) -> bool:
+    """Whether the line underlines what is above it, or parts a table's head from its rows."""
+    marks = line.strip()
+    return bool(RULE.fullmatch(marks) or ("---" in marks and DELIMITERS.fullmatch(marks)))
 
 
 def split(text: str, start: int, end: int, kind: Kind) -> Iterator[Span]:

@@ -45,8 +45,9 @@ class QdrantStore:
     """
 
     def __init__(
-        self, client: AsyncQdrantClient, collection: str, dimensions: int, config: IndexConfig | None = None
+        self, client: AsyncQdrantClient, collection: str, dimensions: int | None, config: IndexConfig | None = None
     ) -> None:
+        """Without `dimensions` the collection must be there, and may hold vectors of any size."""
         self._config = config or IndexConfig()
         self._client = client
         self._collection = collection
@@ -57,11 +58,11 @@ class QdrantStore:
         """Make or check the collection, once. Raises StoreMismatch when it holds vectors of another size."""
         if self._checked:
             return
-        if not await self._client.collection_exists(self._collection):
+        if self._dimensions and not await self._client.collection_exists(self._collection):
             await make_collection(self._client, self._collection, self._dimensions, self._config)
         vectors = (await self._client.get_collection(self._collection)).config.params.vectors
         size = vectors[DENSE].size if isinstance(vectors, dict) and DENSE in vectors else None
-        if size != self._dimensions:
+        if self._dimensions not in (None, size):
             raise StoreMismatch(
                 f"the collection {self._collection} holds {DENSE!r} vectors of {size} dimensions and the embedder "
                 f"makes {self._dimensions}: configure the embedder that built it, or name another collection",

@@ -30,10 +30,6 @@ class PackedTokens:
         """Bytes of the three arrays."""
         return int(self.vectors.nbytes + self.scales.nbytes + self.spans.nbytes)
 
-    def unpack(self) -> TokenVectors:
-        """Vectors of nearly unit length."""
-        return TokenVectors(self.vectors * self.scales[:, None], self.spans)
-
 
 def pack(tokens: TokenVectors) -> PackedTokens:
     """Round to bytes; the largest component of each token becomes `STEPS`."""

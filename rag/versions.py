@@ -55,7 +55,7 @@ class Engine(Protocol):
 class FolderEngine:
     """The embedded store: a folder for each version, a file that names the serving one."""
 
-    def __init__(self, collection: Collection, dimensions: int, index: "IndexConfig | None") -> None:
+    def __init__(self, collection: Collection, dimensions: int | None, index: "IndexConfig | None") -> None:
         self._collection = collection
         self._dimensions = dimensions
         self._index = index
@@ -64,6 +64,8 @@ class FolderEngine:
         from rag.store import IndexConfig, StoreConfig, open_store
 
         config = StoreConfig(path=self._collection.engine(version), index=self._index or IndexConfig())
+        if self._dimensions is None:
+            raise RuntimeError("an engine that opens versions is told their dimensions")
         return await asyncio.to_thread(open_store, config, self._dimensions)
 
     async def release(self, store: "Store") -> None:
@@ -93,14 +95,14 @@ class FolderEngine:
 
 def make_engine(
     collection: Collection,
-    dimensions: int,
+    dimensions: int | None,
     qdrant_url: str = "",
     key: Path | None = None,
     index: "IndexConfig | None" = None,
 ) -> Engine:
     """The embedded engine of `collection`, or the Qdrant server at `qdrant_url` with the key in the file `key`.
 
-    `index` is how vectors of new versions are indexed; what only switches versions needs none.
+    `dimensions` and `index` are of the vectors of new versions; what only switches versions needs neither.
     """
     if not qdrant_url:
         return FolderEngine(collection, dimensions, index)
@@ -121,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def run(args: argparse.Namespace, collection: Collection) -> int:
-    engine = make_engine(collection, 1, args.qdrant_url, args.api_key_file)
+    engine = make_engine(collection, None, args.qdrant_url, args.api_key_file)
     try:
         if args.command == "list":
             serving = await engine.current()

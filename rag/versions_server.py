@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 from qdrant_client import AsyncQdrantClient, models
 
-from rag.carry import carry
+from rag.carry import Uploads, carry
 from rag.collection import Collection
 from rag.errors import NotFound
 from rag.store import IndexConfig, Store, StoreConfig
@@ -28,8 +28,13 @@ class ServerEngine:
     """The versions of `collection` on a server. Every call raises StageUnavailable while it cannot be reached."""
 
     def __init__(
-        self, client: AsyncQdrantClient, collection: Collection, dimensions: int, index: IndexConfig | None = None
+        self,
+        client: AsyncQdrantClient,
+        collection: Collection,
+        dimensions: int | None,
+        index: IndexConfig | None = None,
     ) -> None:
+        """`dimensions` are those of new versions; what only switches versions needs none."""
         self._index = index
         self._client = client
         self._collection = collection
@@ -55,7 +60,7 @@ class ServerEngine:
             await self._client.update_collection_aliases([self._alias(f"{self._name}@{version}{WHOLE}", version)])
 
     async def promote(self, version: str) -> None:
-        """Uploads are carried over before the switch, and once more after it: those that came in between.
+        """Uploads are carried over before the switch, and those that came in between after it.
 
         A collection of the plain name, which is no alias, gives way: for a moment there is none then.
         """
@@ -63,11 +68,12 @@ class ServerEngine:
             raise NotFound(f"there is no version {version} of {self._name} on the server", "version")
         serving = await self.current()
         new = await self.open(version)
+        carried: Uploads = {}
         async with reaching():
             plain = not serving and await self._client.collection_exists(self._name)
             old = await self.open(serving) if serving else QdrantStore(self._client, self._name, self._dimensions)
             if serving != version and (serving or plain):
-                await carry(old, new)
+                carried = await carry(old, new)
             if plain:
                 await self._client.delete_collection(self._name)
             alias = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=self._name))
@@ -75,7 +81,7 @@ class ServerEngine:
                 [*([alias] if serving else []), self._alias(self._name, version)]
             )
             if serving and serving != version:
-                await carry(old, new)
+                await carry(old, new, carried)
         if version in self._collection.versions():
             self._collection.promote(version)
 

@@ -14,10 +14,25 @@ export class ApiError extends Error {
   }
 }
 
+let given = "";
+
 /** The API key of this tab. */
 export const key = {
-  get: () => sessionStorage.getItem(KEY) ?? "",
-  set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
+  get() {
+    try {
+      return sessionStorage.getItem(KEY) ?? given;
+    } catch {
+      return given;
+    }
+  },
+  set(value) {
+    given = value;
+    try {
+      value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY);
+    } catch {
+      // Storage can be forbidden; the key then lasts as long as the page.
+    }
+  },
 };
 
 /** Fires "unauthorized" whenever the server asks for a key, and "changed" when the person has given one. */

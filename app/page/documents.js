@@ -26,7 +26,8 @@ function row(stored) {
   const detail = make("span", { class: "detail" }, `${stored.id} · ${passages(stored.passages)}`);
   const bin = { class: "tool bare small", type: "button", title: "Remove", onclick: () => confirm() };
   const ask = make("button", bin, icon("remove"), hidden(`Remove ${name}`));
-  const item = make("li", {}, make("div", { class: "what" }, make("span", { class: "name" }, name), detail), ask);
+  const said = make("span", { class: "detail wrong", role: "status" });
+  const item = make("li", {}, make("div", { class: "what" }, make("span", { class: "name" }, name), detail, said), ask);
 
   function confirm() {
     const keep = make("button", { class: "quiet", type: "button", onclick: () => { question.replaceWith(ask); ask.focus(); } }, "Keep");
@@ -42,7 +43,7 @@ function row(stored) {
       await refresh();
       byId("add-files").focus();
     } catch (error) {
-      detail.textContent = `Not removed: ${error.message}`;
+      said.textContent = `Not removed: ${error.message}`;
       item.querySelector(".confirm").replaceWith(ask);
       ask.focus();
     }

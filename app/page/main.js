@@ -13,6 +13,8 @@ let following = true;
 
 const follow = () => following && scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
 const chat = new Chat(chosenModel, (busy) => {
+  // The button that began or could end the answer is about to go, and must not take the focus with it.
+  if (busy || document.activeElement === byId("stop")) question.focus();
   byId("send").hidden = busy;
   byId("stop").hidden = !busy;
   // What stands under a complete answer is drawn by now.
@@ -24,7 +26,6 @@ function ask(text) {
   byId("welcome").hidden = true;
   question.value = "";
   chat.ask(text.trim());
-  question.focus();
 }
 
 byId("composer").addEventListener("submit", (event) => {

@@ -134,6 +134,15 @@ async def test_groups_hide_documents_from_the_rest_of_the_tenant() -> None:
         assert (await client.delete("/v1/documents/secret", headers=bearer(EVE))).status_code == 200
 
 
+async def test_a_file_whose_id_is_taken_is_named() -> None:
+    document = {"id": "secret.txt", "text": "Replicas scale.", "groups": ["ops"]}
+    files = [("files", ("mine.txt", b"mine")), ("files", ("secret.txt", b"mine"))]
+    async with browser(fake_services(GROUPED)) as client:
+        await client.post("/v1/documents", json={"documents": [document]}, headers=bearer(EVE))
+        taken = await client.post("/v1/documents", files=files, headers=bearer(ADA))
+    assert (taken.status_code, taken.json()["error"]["param"]) == (409, "files[1]")
+
+
 async def test_only_own_groups_can_be_given() -> None:
     documents = [{"text": "a", "groups": ["hr"]}, {"text": "b", "groups": ["ops", "board"]}]
     async with browser(fake_services(GROUPED)) as client:

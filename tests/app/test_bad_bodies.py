@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.app.refusals import APP, CHAT, DOCUMENTS, VALID, check
+from tests.app.refusals import APP, CHAT, DOCUMENTS, USER, VALID, check
 from tests.app.world import browser
 
 MALFORMED: list[tuple[bytes, str]] = [
@@ -42,6 +42,15 @@ async def test_numbers_and_strings_that_json_should_not_hold(field: str, value: 
         response = await client.post(CHAT, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 400
     assert response.json()["error"]["param"] == field
+
+
+@pytest.mark.parametrize("field", ["content", "refusal"])
+async def test_half_a_surrogate_pair_in_what_the_model_said(field: str) -> None:
+    said = {"role": "assistant", "content": "a", field: "a\ud800"}
+    body = json.dumps({**VALID[CHAT], "messages": [said, USER]})
+    async with browser(APP) as client:
+        response = await client.post(CHAT, content=body, headers={"Content-Type": "application/json"})
+    check(response, "invalid_value", f"messages[0].{field}")
 
 
 @pytest.mark.parametrize("path", VALID)

@@ -3,6 +3,7 @@
 import io
 import zipfile
 import zlib
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -10,6 +11,7 @@ from pypdf import PdfWriter
 
 from app.services import HttpConfig
 from rag.read import ReadConfig, read_documents
+from rag.types import Document
 from tests.app.refusals import APP, CONFIG, DOCUMENTS, check
 from tests.app.world import browser, fake_services
 
@@ -114,3 +116,30 @@ async def test_a_form_with_other_fields_or_none() -> None:
     check(twice, "invalid_value", "files[1]")
     check(many, "invalid_request", None)
     check(broken, "invalid_request", None)
+
+
+UNFIT: list[tuple[bytes, str]] = [
+    (b'"url": "javascript:alert(1)"', "'url'"),
+    (b'"url": "https://x.test/' + b"x" * 2_000 + b'"', "'url'"),
+    (b'"metadata": {"a": "' + b"x" * 1_001 + b'"}', "'metadata.a'"),
+    (b'"metadata": {"' + b"k" * 65 + b'": "x"}', "'metadata.kkk"),
+    (b'"id": "a\\u0000"', "'id'"),
+]
+
+
+@pytest.mark.parametrize(("says", "named"), UNFIT, ids=[named for _, named in UNFIT])
+async def test_a_file_says_no_more_of_a_document_than_a_json_body_may(says: bytes, named: str) -> None:
+    services = fake_services(read=partial(read_documents, limits=ReadConfig()))
+    good, bad = b'{"text": "Hello.", "url": "docs/a.md"}', b'{"text": "Hello.", ' + says + b"}"
+    async with browser(services) as client:
+        response = await client.post(DOCUMENTS, files=[("files", ("a.json", good)), ("files", ("b.json", bad))])
+        assert (await client.get(DOCUMENTS)).json()["data"] == []
+    check(response, "invalid_value", "files[1]")
+    assert named in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("field", ["id", "text", "title"])
+async def test_a_document_that_no_utf_8_can_hold(field: str) -> None:
+    half = replace(Document("a", "x"), **{field: "x\ud800"})
+    async with browser(fake_services(read=lambda name, data: [half])) as client:
+        check(await client.post(DOCUMENTS, files={"files": ("a.json", b"{}")}), "unreadable_document", "files[0]")

@@ -1,14 +1,20 @@
 """/v1/documents and /v1/search: what goes in can be found, and is gone when it is removed."""
 
+import asyncio
+import json
 from functools import partial
+from typing import Any
 
 import pytest
 
+from app.application import create_app
 from rag.chunk import ChunkConfig
-from rag.fakes import FakeEmbedder, FakeLibrary, FakeScanner
+from rag.errors import StageFailed
+from rag.fakes import FakeEmbedder, FakeLibrary, FakeScanner, FakeTrace
 from rag.ingest import Ingestor
 from rag.read import ReadConfig, read_documents
-from tests.app.world import FakeIngestor, browser, fake_services
+from rag.types import Vector
+from tests.app.world import Connection, FakeIngestor, browser, fake_services
 
 TEXT = "Replicas scale on ongoing requests.\n\nA drained node takes no new work."
 
@@ -103,3 +109,36 @@ async def test_search_scores_bounds_and_timings() -> None:
     assert "guard" not in usual.json()["timings"]
     assert usual.headers["x-trace-id"] == usual.json()["trace_id"]
     assert "retrieve;dur=" in usual.headers["server-timing"]
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What each trace ended with."""
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(FakeTrace, "end", lambda trace, output=None, **fields: told.append(fields))
+    return told
+
+
+async def test_a_search_that_nobody_waits_for_is_no_error(ends: list[dict[str, Any]]) -> None:
+    class Silent(FakeEmbedder):
+        async def embed(self, texts: Any) -> Vector:
+            await asyncio.Event().wait()
+            return await super().embed(texts)
+
+    app = create_app(fake_services(roles={"embedder": Silent()}))
+    connection = Connection(app, json.dumps({"query": "why"}).encode(), "/v1/search")
+    running = asyncio.ensure_future(connection.run())
+    await asyncio.sleep(0.05)
+    connection.gone.set()
+    await asyncio.wait_for(running, 1)
+    assert ends == [{"level": "WARNING", "status_message": "nobody waited for the end"}]
+
+
+async def test_a_search_that_fails_is_one(ends: list[dict[str, Any]]) -> None:
+    class Broken(FakeEmbedder):
+        async def embed(self, texts: Any) -> Vector:
+            raise StageFailed("embed")
+
+    async with browser(fake_services(roles={"embedder": Broken()})) as client:
+        assert (await client.post("/v1/search", json={"query": "why"})).status_code == 500
+    assert ends == [{"level": "ERROR", "status_message": "StageFailed"}]

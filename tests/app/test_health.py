@@ -47,3 +47,12 @@ async def test_a_silent_dependency_is_not_ready(monkeypatch: pytest.MonkeyPatch)
         503,
         "dependencies: not ready (no answer in 0.01 s)",
     )
+
+
+async def test_a_model_was_created_when_its_replica_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.5)
+    services = fake_services()
+    monkeypatch.undo()
+    async with browser(services) as client:
+        listed = (await client.get("/v1/models")).json()["data"]
+    assert {model["created"] for model in listed} == {1_700_000_000}

@@ -66,3 +66,33 @@ async def test_cors_is_off_until_configured() -> None:
     assert answer.headers["access-control-allow-origin"] == "https://ui.test"
     assert "Server-Timing" in answer.headers["access-control-expose-headers"]
     assert "access-control-allow-origin" not in other.headers
+
+
+UI = HttpConfig(cors_origins=("https://ui.test",))
+CROSS = {"Sec-Fetch-Site": "cross-site"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "let_in"),
+    [
+        ({}, True),
+        *(({"Sec-Fetch-Site": site, "Origin": "http://other.test"}, True) for site in ("same-origin", "same-site")),
+        ({"Sec-Fetch-Site": "none"}, True),
+        (CROSS, False),
+        ({**CROSS, "Origin": "http://raglan.test"}, False),
+        ({**CROSS, "Origin": "https://ui.test"}, True),
+        ({"Origin": "http://raglan.test"}, True),
+        ({"Origin": "http://raglan.test:3000", "Host": "RAGLAN.test:8000"}, True),
+        ({"Origin": "https://ui.test"}, True),
+        *(({"Origin": origin}, False) for origin in ("https://evil.test", "null", "http://[", "")),
+        ({"Origin": "null", "Host": ""}, False),
+    ],
+)
+async def test_a_page_of_another_website_changes_nothing(headers: dict[str, str], let_in: bool) -> None:
+    services = fake_services(UI)
+    async with browser(services) as client:
+        added = await client.post("/v1/documents", files={"files": ("a.txt", b"text")}, headers=headers)
+        read = await client.get("/v1/documents", headers=headers)
+    assert added.status_code == (201 if let_in else 403)
+    assert let_in or added.json()["error"]["code"] == "foreign_origin"
+    assert (read.status_code, len(read.json()["data"])) == (200, int(let_in))

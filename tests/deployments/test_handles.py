@@ -1,13 +1,18 @@
 """What a dead replica means to the stage's caller: every call is made once more, and errors are ours."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError
+from ray.serve._private import router as serve_router
+from ray.serve._private.request_router import RequestRouter
 from ray.serve.exceptions import BackPressureError
+from ray.serve.handle import DeploymentHandle
 
-from deployments.handles import RemoteRetriever
+from deployments.handles import RemoteRetriever, has_replica
 from rag.errors import DeadlineExceeded, InvalidInput, Overloaded, StageFailed, StageUnavailable
 
 DEAD = ActorDiedError()
@@ -72,3 +77,26 @@ async def test_a_removal_says_whether_there_was_anything(there: bool) -> None:
     remote, calls = retriever("delete", there)
     assert await remote.delete("d", "t", ("g",)) is there
     assert calls == [("d", "t", ("g",))]
+
+
+async def test_ray_tells_of_replicas_where_we_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handle answers any unknown name with another handle, so a name that Ray changed would pass as a replica."""
+    for name in ("LongPollClient", "SharedRouterLongPollClient", "RouterMetricsManager", "metrics"):
+        monkeypatch.setattr(serve_router, name, MagicMock())
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(serve_router.SingletonThreadRouter, "_get_singleton_asyncio_loop", lambda *_: loop)
+    told = MagicMock(spec=RequestRouter, curr_replicas={})
+    others = ("controller_handle", "deployment_id", "handle_id", "self_actor_id", "handle_source", "node_id")
+    router = serve_router.SingletonThreadRouter(
+        **dict.fromkeys(others, MagicMock()),
+        availability_zone=None,
+        enable_strict_max_ongoing_requests=True,
+        prefer_local_node_routing=False,
+        request_router=told,
+        _request_router_initialized_event=asyncio.Event(),
+    )
+    assert not has_replica(DeploymentHandle("Guard", "raglan"))
+    handle = DeploymentHandle("Guard", "raglan", _router=router)
+    assert not has_replica(handle)
+    told.curr_replicas = {"a": "runs"}
+    assert has_replica(handle)

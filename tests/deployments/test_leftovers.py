@@ -1,8 +1,12 @@
 """Orphans and shared memory of a stopped application."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from deployments import leftovers
 
@@ -68,3 +72,35 @@ def test_a_semaphore_goes_once_its_maker_is_gone() -> None:
         maker.communicate("\n", timeout=30)
     leftovers.clear(set(), set(), 0)
     assert not theirs.exists()
+
+
+@pytest.fixture
+def orphan() -> Iterator[Path]:
+    path = Path(f"/dev/shm/sem.loky-{2**22}-{os.getpid()}")
+    path.write_bytes(bytes(32))
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_another_users_semaphore_stays(orphan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    me = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: me + 1)
+    leftovers.clear(set(), set(), 0)
+    assert orphan.exists()
+
+
+def test_what_may_not_be_removed_stays_and_the_rest_goes(
+    orphan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [tmp_path / name for name in "abcdefgh"]
+    unlink = Path.unlink
+
+    def guarded(path: Path, missing_ok: bool = False) -> None:
+        if path in kept:
+            raise PermissionError(path)
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", guarded)
+        leftovers.clear(set(), set(kept), 0)
+    assert not orphan.exists()

@@ -63,7 +63,9 @@ def test_a_silent_host_delays_no_exit_of_a_process() -> None:
         subprocess.run(command, input=json.dumps(asked), text=True, timeout=40, check=True, cwd=ROOT)
 
 
-def test_the_queues_are_longer_than_the_sdks_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_queues_are_longer_than_the_sdks_and_bounded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     assert tracing_outbox.QUEUE_SPANS > 2_048
     monkeypatch.setattr(tracing_langfuse, "QUEUE_SPANS", 200)
     monkeypatch.setattr(tracing_outbox, "QUEUE_SPANS", 100)
@@ -79,6 +81,7 @@ def test_the_queues_are_longer_than_the_sdks_and_bounded(monkeypatch: pytest.Mon
         for _ in range(1_000):
             tracer.start("chat", "question", None, None, {}).end()
         assert tracer._outbox._waiting.qsize() <= 100
+        assert caplog.text.count("100 observations wait to be masked; what further ones hold is dropped") == 1
         (processor,) = tracer._provider._active_span_processor._span_processors
         batches = processor._batch_processor  # type: ignore[attr-defined]
         assert 100 < len(batches._queue) <= 200

@@ -157,6 +157,21 @@ def test_stop_ends_the_generation(browser: Browser, start: Start) -> None:
         assert site.llm.closed == 1
 
 
+def test_the_end_of_an_answer_leaves_the_keyboard_at_the_question(browser: Browser, start: Start) -> None:
+    site = start(Typist(pause_s=0.01))
+    with watched(browser, site.url) as desk:
+        ask(desk.page, QUESTION)
+        stop = desk.page.get_by_role("button", name="Stop the answer")
+        stop.focus()
+        expect(stop).to_be_focused()
+        answered(desk.page)
+        expect(desk.page.get_by_label("Your question")).to_be_focused()
+        ask(desk.page, QUESTION)
+        desk.page.get_by_role("button", name="New chat").focus()
+        answered(desk.page, 2)
+        expect(desk.page.get_by_role("button", name="New chat")).to_be_focused()
+
+
 def test_a_busy_server_is_told_and_retried(browser: Browser, start: Start) -> None:
     site = start(Typist(errors=[Overloaded("llm", "too many requests", 3)]))
     with watched(browser, site.url) as desk:
@@ -165,7 +180,8 @@ def test_a_busy_server_is_told_and_retried(browser: Browser, start: Start) -> No
         notice = page.get_by_role("alert")
         expect(notice).to_contain_text("The server is busy just now. Try again in 3 seconds.")
         desk.shoot("light-error")
-        notice.get_by_role("button", name="Try again").click()
+        notice.get_by_role("button", name="Try again").press("Enter")
+        expect(page.get_by_label("Your question")).to_be_focused()
         answered(page)
         expect(page.locator(".turn")).to_have_count(1)
 
@@ -203,6 +219,32 @@ def test_a_server_that_asks_for_a_key_gets_it(browser: Browser, start: Start) ->
         ask(page, QUESTION)
         answered(page)
         assert page.evaluate("Object.keys(localStorage).length") == 0
+
+
+def test_a_key_can_be_given_where_storage_is_forbidden(browser: Browser, start: Start) -> None:
+    keys = (KeyConfig(name="ann", sha256=hashlib.sha256(b"sesame").hexdigest()),)
+    site = start(config=HttpConfig(api_keys=keys))
+    with watched(browser, site.url) as desk:
+        page = desk.page
+        forbidden = "{ get() { throw new DOMException('', 'SecurityError'); } }"
+        page.add_init_script(f"Object.defineProperty(window, 'sessionStorage', {forbidden})")
+        page.reload()
+        expect(page.get_by_role("dialog", name="API key")).to_contain_text("This server asks for an API key.")
+        page.get_by_label("Key", exact=True).fill("sesame")
+        page.keyboard.press("Enter")
+        ask(page, QUESTION)
+        answered(page)
+
+
+def test_a_document_that_cannot_be_removed_is_told(desk: Watched, site: Site) -> None:
+    page = desk.page
+    page.get_by_role("button", name="Documents").click()
+    page.get_by_role("button", name="Remove Autoscaling").click()
+    site.services.library.passages.clear()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    row = page.get_by_role("list", name="Stored documents").get_by_role("listitem").first
+    expect(row.get_by_role("status")).to_have_text("Not removed: There is no document with this id.")
+    expect(row.get_by_role("button", name="Remove Autoscaling")).to_be_focused()
 
 
 def test_documents_are_added_listed_and_removed(desk: Watched, site: Site) -> None:

@@ -152,6 +152,40 @@ def test_passages_carry_what_searches_filter_by(folder: Path, tmp_path: Path) ->
     assert len(found["docs/one.md"].metadata["date"]) == len("2026-05-01")
 
 
+def test_a_document_that_calls_itself_an_upload_is_indexed_as_the_others(folder: Path, tmp_path: Path) -> None:
+    record = {"id": "a", "text": "Exported.", "metadata": {"origin": "api", "source": "here"}}
+    (folder / "export.json").write_text(json.dumps([record]))
+    assert run(folder) == 0
+    [kept] = [entry.passage for entry in stored(tmp_path / "index") if entry.passage.document_id == "a"]
+    assert kept.metadata.keys() == {"source", "date"}
+
+
+def test_files_vanish_from_a_folder_whatever_its_name(tmp_path: Path, counting: type[CountingEmbedder]) -> None:
+    folders = [tmp_path / "c#", tmp_path / "c"]
+    for folder, texts in zip(
+        folders, (("Replicas scale.", "Nodes join."), ("Keys expire.", "Users leave.")), strict=True
+    ):
+        folder.mkdir()
+        for name, text in zip(("a.md", "old.md"), texts, strict=True):
+            (folder / name).write_text(text)
+        assert run(folder) == 0
+    (folders[0] / "old.md").unlink()
+    assert run(folders[1]) == run(folders[0]) == 0
+    assert listing(folders[0]).keys() == {"c#/a.md", "c/a.md", "c/old.md"}
+
+
+@pytest.mark.parametrize("option", ["--group=", "--tenant= "])
+def test_an_empty_name_would_let_everybody_read(folder: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(folder, option)
+    assert f"argument {option.rstrip('= ')}: the name is empty" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_stops_the_job(folder: Path, tmp_path: Path) -> None:
+    assert run(folder, f"--report={tmp_path / 'none' / 'report.json'}") == 2
+    assert not Collection(tmp_path / "index", "raglan").current()
+
+
 def test_other_sources_and_other_collections_stay(folder: Path, tmp_path: Path) -> None:
     assert run(folder) == 0
     single = tmp_path / "single.txt"

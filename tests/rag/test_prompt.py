@@ -68,6 +68,27 @@ def test_the_weakest_evidence_goes_first_then_the_oldest_turns() -> None:
     assert len(tighter) < 4
 
 
+def test_a_system_message_outlives_old_turns_and_an_answer_goes_with_its_question() -> None:
+    told = Message("system", "Answer in French.")
+    old = [Message("user", "old " * 20), Message("assistant", "so"), Message("assistant", "and so")]
+    turns = [told, *old, Message("user", "And?"), Message("assistant", "yes"), Message("user", "How?")]
+    assert book(95).write(turns, [], settings("quote@1"), 10)[:2] == (told, Message("user", "And?"))
+    assert book(48).write(turns, [], settings("quote@1"), 10)[:-1] == (told,)
+
+
+def test_a_long_conversation_is_counted_once() -> None:
+    counted: list[str] = []
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return len(text)
+
+    turns = [Message(role, f"{n} " * 40) for n in range(30) for role in ("user", "assistant")]
+    one = PromptBook(load_templates(PROMPTS), {"m": 500}, {"m": count})
+    one.write([*turns, Message("user", "How?")], [], settings("quote@1"), 10)
+    assert len(counted) == len(set(counted))
+
+
 def test_a_question_that_cannot_fit_is_refused() -> None:
     with pytest.raises(PromptTooLong) as error:
         book(300).write([Message("user", "word " * 400)], [], settings("quote@1"), 50)

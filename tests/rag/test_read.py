@@ -1,14 +1,17 @@
 """Files to documents: what each reader gives, and what it refuses by name of the reason."""
 
 import io
+import json
 import time
 import zlib
+from contextlib import suppress
 
 import pytest
 from pypdf import PdfReader, PdfWriter
 
 from rag.errors import RaglanError, TooLarge, UnreadableDocument, UnsupportedMedia
 from rag.read import ReadConfig, read_file
+from rag.sentences import sentences
 
 LIMITS = ReadConfig()
 HTML = """<!doctype html><html><head><title> The  guide </title><style>p{color:red}</style></head><body>
@@ -83,6 +86,51 @@ def test_html_becomes_markdown() -> None:
 def test_deeply_nested_html() -> None:
     data = b"<div>" * 100_000 + b"bottom" + b"</div>" * 100_000
     assert read_file("deep.html", data, LIMITS).text == "bottom"
+
+
+def test_an_icons_title_is_not_the_pages() -> None:
+    data = b"<title>Prices</title><p>1 a day</p><svg><title>Close icon</title></svg><p>Cheap</p>"
+    assert read_file("a.html", data, LIMITS).title == "Prices"
+
+
+LONG = 200_000
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("<a b='" * LONG, "<p " * LONG, "<!--" * LONG, "</a" * LONG, "<pre>" + " " * LONG + "x"),
+        *("# a" + " " * LONG + "b", "# " + "[" * LONG, "# " + "[a](" * LONG, "# x" + "#" * LONG + "y"),
+        *(" " * LONG + "---" + " " * LONG + "x", "- " + " " * LONG, "---" * LONG + "x", "`" * LONG + "x"),
+    ],
+    ids=lambda text: text.strip()[:6],
+)
+def test_no_line_takes_time_that_grows_faster_than_it(text: str) -> None:
+    """Where it did, this would take minutes or days."""
+    for kind in ("a.html", "a.md"):
+        with suppress(UnreadableDocument):
+            sentences(read_file(kind, text.encode(), LIMITS).text)
+    cells = [{"cell_type": "code", "source": text}]
+    assert read_file("a.ipynb", json.dumps({"cells": cells}).encode(), LIMITS).text
+
+
+def test_marks_that_close_a_heading_are_none_of_it() -> None:
+    titles = {"# Guide ##": "Guide", "# Using C#": "Using C#", "## [Guide](a_(b).md) #  ": "Guide"}
+    for line_, title in titles.items():
+        assert read_file("a.md", f"{line_}\n\nText.".encode(), LIMITS).title == title
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "a: &a [x, x, x]\nb: &b [*a, *a, *a]\ntags: [*b, *b, ok]",
+        *("tags: !!bool foo", "date: !!timestamp foo", "tags: !!int ''", "tags: {}"),
+    ],
+)
+def test_front_matter_holds_small_tags_or_none(front: str) -> None:
+    document = read_file("a.md", f"---\n{front}\n---\n# Title\n".encode(), LIMITS)
+    assert document.metadata in ({}, {"tags": "ok"})
 
 
 def test_pdf_text_and_title() -> None:

@@ -47,12 +47,24 @@ def archive(name: str) -> bytes:
     return out.getvalue()
 
 
+def damaged(data: bytes) -> bytes:
+    """The archive with other bytes in the middle of its longest entry."""
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        entry = max(file.infolist(), key=lambda one: one.compress_size)
+    middle = entry.header_offset + 30 + len(entry.filename) + entry.compress_size // 2
+    return data[:middle] + b"\xff" * 16 + data[middle + 16 :]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "error", "message"),
     [
         ("a.docx", bomb(), TooLarge, "unpacks"),
         ("a.docx", archive("other.txt"), UnreadableDocument, "not a Word file"),
         ("a.docx", b"text", UnreadableDocument, "not a Word file"),
+        ("a.docx", damaged(word()), UnreadableDocument, "damaged"),
+        ("a.json", b'[{"id": "a", "text": "one"}, {"id": "a", "text": "two"}]', UnreadableDocument, "the id 'a'"),
+        ("a.json", json.dumps({"k" * 1_000: [1] * 10_000}).encode(), TooLarge, "paths to them"),
+        ("a.jsonl", (json.dumps({"k" * 1_000: [1] * 100}).encode() + b"\n") * 100, TooLarge, "paths to them"),
         ("a.docx", b"\xd0\xcf\x11\xe0old", UnreadableDocument, "old Office"),
         ("a.json", b"{", UnreadableDocument, "broken"),
         ("a.json", b"[" * 100_000 + b"]" * 100_000, UnreadableDocument, "nested too deeply"),
@@ -65,6 +77,13 @@ def archive(name: str) -> bytes:
 def test_what_cannot_be_read_says_why(name: str, data: bytes, error: type[RaglanError], message: str) -> None:
     with pytest.raises(error, match=message):
         read_documents(name, data, LIMITS)
+
+
+def test_half_a_surrogate_pair_is_replaced() -> None:
+    data = json.dumps({"id": "a\ud800", "text": "bad \ud800", "title": "\udc00", "metadata": {"k": "\ud83d"}}).encode()
+    [document] = read_documents("a.json", data, LIMITS)
+    assert (document.id, document.text, document.title) == ("a\ufffd", "bad \ufffd", "\ufffd")
+    assert document.metadata == {"k": "\ufffd"}
 
 
 def test_a_notebook_keeps_text_code_and_printed_output() -> None:

@@ -1,6 +1,7 @@
 """Listing, promotion, rollback and pruning of index versions, in folders and on a Qdrant server."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +20,8 @@ from rag.versions_server import ServerEngine
 from tests.rag.conftest import CountingEmbedder, stored
 
 
-def entry(document: str, origin: str = "") -> Entry:
-    passage = Passage(f"{document}:0", document, document, metadata={"origin": origin} if origin else {})
+def entry(document: str, origin: str = "", text: str = "") -> Entry:
+    passage = Passage(f"{document}:0", document, text or document, metadata={"origin": origin} if origin else {})
     return Entry(passage, np.array([1, 0, 0, 0], np.float32), document_vector(document))
 
 
@@ -121,3 +122,31 @@ async def test_a_server_switches_by_its_alias(tmp_path: Path) -> None:
     await engine.remove(second)
     assert await engine.versions() == collection.versions() == [first]
     await engine.close()
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
+async def test_what_is_uploaded_right_after_a_switch_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = AsyncQdrantClient(":memory:")
+    collection = Collection(tmp_path, "team")
+    engine = ServerEngine(client, collection, 4)
+    serving = QdrantStore(client, "team", 4)
+    first, second = [await server_version(engine, collection, name) for name in ("one", "two")]
+    await engine.promote(first)
+    await serving.write([entry("kept", "api"), entry("gone", "api"), entry("again", "api")])
+    switch = client.update_collection_aliases
+
+    async def switch_and_change(operations: Any) -> bool:
+        done = await switch(operations)
+        await serving.write([entry("late", "api"), entry("again", "api", "anew")])
+        await serving.delete("gone", "default")
+        return done
+
+    monkeypatch.setattr(client, "update_collection_aliases", switch_and_change)
+    await ServerEngine(client, collection, None).promote(second)
+    assert {e.passage.document_id: e.passage.text async for page in serving.export() for e in page} == {
+        "two": "two",
+        "kept": "kept",
+        "late": "late",
+        "again": "anew",
+    }
+    await client.close()
