@@ -26,9 +26,9 @@ from app.document_schema import (
     added,
     listed,
 )
-from app.errors import ForeignGroup, IdTaken, UnknownDocument, UnsupportedBody
+from app.errors import ForeignGroup, UnknownDocument, UnsupportedBody
 from app.validation import describe
-from rag.errors import InvalidInput, RaglanError, TooLarge, UnreadableDocument
+from rag.errors import IdTaken, InvalidInput, RaglanError, TooLarge, UnreadableDocument
 from rag.types import Document, DocumentInfo
 
 router = APIRouter(tags=["documents"])
@@ -82,7 +82,7 @@ async def refuse_hidden(placed: list[Placed], context: Context) -> None:
 
 
 async def ingest(documents: list[Document], context: Context) -> list[DocumentInfo]:
-    return await context.services.ingestor.add(documents)
+    return await context.services.ingestor.add(documents, context.caller.groups)
 
 
 async def received(request: Request, context: Context) -> list[Placed]:

@@ -33,10 +33,6 @@ class ForeignGroup(domain.InvalidInput):
     """A document is given to a group that the caller is not in."""
 
 
-class IdTaken(domain.InvalidInput):
-    """A document of this id is there, and the caller may not see it."""
-
-
 class NotReviewer(domain.RaglanError):
     """The caller's key has not the role that reviewing needs."""
 
@@ -70,7 +66,7 @@ TABLE: dict[type[BaseException], tuple[int, str, str]] = {
     domain.UnsupportedMedia: (415, INVALID, "unsupported_media_type"),
     UnsupportedBody: (415, INVALID, "unsupported_media_type"),
     ForeignGroup: (403, INVALID, "foreign_group"),
-    IdTaken: (409, INVALID, "id_taken"),
+    domain.IdTaken: (409, INVALID, "id_taken"),
     NotReviewer: (403, AUTH, "reviewer_required"),
     ForeignOrigin: (403, INVALID, "foreign_origin"),
     AlreadyDecided: (409, INVALID, "already_decided"),

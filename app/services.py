@@ -95,8 +95,11 @@ class Feedback(Protocol):
 class Ingestor(Protocol):
     """Chunks, embeds and stores."""
 
-    async def add(self, documents: Sequence[Document]) -> list[DocumentInfo]:
-        """Store the documents, replacing those of the same id; they are searchable on return. In the given order."""
+    async def add(self, documents: Sequence[Document], groups: tuple[str, ...]) -> list[DocumentInfo]:
+        """Store the documents, replacing those of the same id; they are searchable on return. In the given order.
+
+        Raises IdTaken, and stores none, where one would replace a document that `groups` may not read.
+        """
         ...
 
 

@@ -128,8 +128,8 @@ class RemoteRetriever(Remote):
         hits: list[Hit] = await self.ask("retrieve", question, vector, settings)
         return hits
 
-    async def upsert(self, passages: Sequence[Passage], vectors: Vector) -> None:
-        await reply(self.stage, self.timeout_s, lambda: self.handle.upsert.remote(list(passages), vectors))
+    async def upsert(self, passages: Sequence[Passage], vectors: Vector, groups: tuple[str, ...] | None = None) -> None:
+        await reply(self.stage, self.timeout_s, lambda: self.handle.upsert.remote(list(passages), vectors, groups))
 
     async def delete(self, document_id: str, tenant: str, groups: tuple[str, ...] = ()) -> bool:
         """A replica that died over it may have removed the document: then the next one finds none, and it is gone."""

@@ -41,10 +41,10 @@ class Retriever:
             observation.end(hits)
             return hits
 
-    async def upsert(self, passages: list[Passage], vectors: Vector) -> None:
-        """Replace these documents; durable and searchable on return."""
+    async def upsert(self, passages: list[Passage], vectors: Vector, groups: tuple[str, ...] | None = None) -> None:
+        """Replace these documents, if `groups` may read them (None: any); durable and searchable on return."""
         async with self.store.writing() as store:
-            await HybridRetriever(store).upsert(passages, vectors)
+            await HybridRetriever(store).upsert(passages, vectors, groups)
 
     async def delete(self, document_id: str, tenant: str, groups: tuple[str, ...] = ()) -> bool:
         """Remove a document's passages, if `groups` may read them."""

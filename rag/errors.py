@@ -29,6 +29,10 @@ class TooLarge(InvalidInput):
     """A body, a file or a text over its limit."""
 
 
+class IdTaken(InvalidInput):
+    """The id is that of a document which the caller may not see."""
+
+
 class UnreadableDocument(InvalidInput):
     """A file that is broken, encrypted or not of its claimed type."""
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from rag.errors import RaglanError
 from rag.payload import payloads
+from rag.retrieve import refuse_hidden
 from rag.scan import Embed
 from rag.scope import Scope
 from rag.stages import Kind, Stages
@@ -83,7 +84,8 @@ class FakeLibrary:
         ]
         return sorted((h for h in hits if h.score > 0), key=lambda h: -h.score)[: settings.candidates]
 
-    async def upsert(self, passages: Sequence[Passage], vectors: Vector) -> None:
+    async def upsert(self, passages: Sequence[Passage], vectors: Vector, groups: tuple[str, ...] | None = None) -> None:
+        await refuse_hidden(self, passages, groups)
         for key in {(p.tenant, p.document_id) for p in passages}:
             self.passages[key] = [p for p in passages if (p.tenant, p.document_id) == key]
 

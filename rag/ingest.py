@@ -17,6 +17,7 @@ from rag.embed import EmbedConfig, TokenCounter
 from rag.errors import UnreadableDocument
 from rag.scan import scanned, suspicion
 from rag.stages import Embedder, Library, Scanner
+from rag.store import Groups
 from rag.types import Document, DocumentInfo, Passage, Vector
 
 BATCH = 64
@@ -42,23 +43,22 @@ class Ingestor:
         self._count_tokens = TokenCounter(embed or EmbedConfig())
         self._scanner = scanner
 
-    async def add(self, documents: Sequence[Document]) -> list[DocumentInfo]:
+    async def add(self, documents: Sequence[Document], groups: Groups = None) -> list[DocumentInfo]:
         """Store `documents`, each replacing the one of its id; searchable and durable on return, or none is stored.
 
         Their passages carry the mark of an upload: they move on when another index version is promoted.
-        Raises UnreadableDocument, naming the document's place, when one has no text.
+        Raises UnreadableDocument, naming the document's place, when one has no text, and IdTaken where one would
+        replace a document that `groups` may not read (None: any may be replaced).
         """
-        groups = await asyncio.to_thread(self._chunk, documents)
+        cut = await asyncio.to_thread(self._chunk, documents)
         passages, parts = list[Passage](), list[Vector]()
-        for batch in batched([passage for group in groups for passage in group]):
+        for batch in batched([passage for found in cut for passage in found]):
             parts.append(await self._embedder.embed([embedded_text(passage) for passage in batch]))
             passages += await asyncio.to_thread(scanned, batch, parts[-1], self._scanner)
         if parts:
-            await self._library.upsert(passages, np.concatenate(parts))
+            await self._library.upsert(passages, np.concatenate(parts), groups)
         rest = iter(passages)
-        return [
-            told(document, list(islice(rest, len(group)))) for document, group in zip(documents, groups, strict=True)
-        ]
+        return [told(document, list(islice(rest, len(found)))) for document, found in zip(documents, cut, strict=True)]
 
     def _chunk(self, documents: Sequence[Document]) -> list[list[Passage]]:
         limit = min(self._config.max_tokens, self._count_tokens.max_tokens)

@@ -14,7 +14,7 @@ from rag.errors import InvalidInput
 from rag.manifest import Unreadable, digest
 from rag.read import READERS, ReadConfig
 
-FORMAT = "4"
+FORMAT = "5"
 """Changes when the passages of an unchanged item do; then every item counts as changed."""
 MAX_KEY = 256
 CONFLICT = "another document has the id"

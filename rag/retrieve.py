@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rag.chunk import embedded_text
 from rag.document_scores import document_scores, standard
+from rag.errors import IdTaken
 from rag.payload import point_id
 from rag.scope import Scope
 from rag.sparse import SparseVector, document_vector, query_vector, terms
+from rag.stages import Library
 from rag.store import Entry, Groups, Owner, Scored, Store
 from rag.types import DocumentInfo, Hit, Passage, RequestSettings, Vector
 
@@ -89,8 +91,12 @@ class HybridRetriever:
             fetched = await self._store.fetch(missing)
             passages |= dict.fromkeys(missing) | {point_id(passage): passage for passage in fetched}
 
-    async def upsert(self, passages: Sequence[Passage], vectors: Vector) -> None:
-        """Replace the documents these passages belong to; they are searchable and durable on return."""
+    async def upsert(self, passages: Sequence[Passage], vectors: Vector, groups: Groups = None) -> None:
+        """Replace the documents these passages belong to; they are searchable and durable on return.
+
+        Raises IdTaken, and stores nothing, where one is there already that `groups` may not read (None: any may be).
+        """
+        await refuse_hidden(self, passages, groups)
         await self._store.write(await asyncio.to_thread(entries, passages, vectors))
 
     async def delete(self, document_id: str, tenant: str, groups: Groups = ()) -> bool:
@@ -104,6 +110,14 @@ class HybridRetriever:
     async def hidden(self, ids: Sequence[str], tenant: str, groups: Groups = ()) -> list[str]:
         """Those of `ids` that are documents which `groups` may not read."""
         return await self._store.hidden(ids, tenant, groups)
+
+
+async def refuse_hidden(library: Library, passages: Sequence[Passage], groups: Groups) -> None:
+    """Raise IdTaken where a passage's document is there already and `groups` may not read it (None: any)."""
+    for tenant in {passage.tenant for passage in passages} if groups is not None else ():
+        ids = sorted({passage.document_id for passage in passages if passage.tenant == tenant})
+        if await library.hidden(ids, tenant, groups or ()):
+            raise IdTaken("an id is taken by a document of another group", "documents")
 
 
 def entries(passages: Sequence[Passage], vectors: Vector) -> list[Entry]:

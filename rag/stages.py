@@ -52,8 +52,11 @@ class Retriever(Protocol):
 class Library(Protocol):
     """The documents behind the retriever."""
 
-    async def upsert(self, passages: Sequence[Passage], vectors: Vector) -> None:
-        """Replace the documents these passages belong to; they are searchable and durable on return."""
+    async def upsert(self, passages: Sequence[Passage], vectors: Vector, groups: tuple[str, ...] | None = None) -> None:
+        """Replace the documents these passages belong to; they are searchable and durable on return.
+
+        Raises IdTaken, and stores nothing, where one is there already that `groups` may not read (None: any may be).
+        """
         ...
 
     async def delete(self, document_id: str, tenant: str, groups: tuple[str, ...] = ()) -> bool:

@@ -31,7 +31,7 @@ class FakeIngestor:
     library: FakeLibrary
     added: list[Document] = field(default_factory=list)
 
-    async def add(self, documents: Sequence[Document]) -> list[DocumentInfo]:
+    async def add(self, documents: Sequence[Document], groups: tuple[str, ...] | None = None) -> list[DocumentInfo]:
         self.added.extend(documents)
         infos = []
         for d in documents:
@@ -40,7 +40,7 @@ class FakeIngestor:
                 Passage(f"{d.id}#{n}", d.id, p, d.title, d.url, metadata=d.metadata, tenant=d.tenant, groups=d.groups)
                 for n, p in enumerate(parts)
             ]
-            await self.library.upsert(passages, await FakeEmbedder().embed(parts))
+            await self.library.upsert(passages, await FakeEmbedder().embed(parts), groups)
             infos.append(DocumentInfo(d.id, d.title, d.url, len(passages), d.metadata))
         return infos
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from rag.chunk import ChunkConfig
 from rag.collection import Collection
 from rag.embed import EmbedConfig
-from rag.errors import UnreadableDocument
+from rag.errors import IdTaken, UnreadableDocument
 from rag.fakes import FakeEmbedder, FakeLibrary, FakeScanner
 from rag.ingest import Ingestor
 from rag.ingest_files import main
@@ -24,10 +24,10 @@ from tests.rag.conftest import CountingEmbedder, stored
 class RecordingLibrary(FakeLibrary):
     """Remembers the vectors of each upsert."""
 
-    async def upsert(self, passages: list[Passage], vectors: Vector) -> None:  # type: ignore[override]
+    async def upsert(self, passages: Sequence[Passage], vectors: Vector, groups: tuple[str, ...] | None = None) -> None:
         self.vectors = vectors
         self.origins = {passage.metadata["origin"] for passage in passages}
-        await super().upsert(passages, vectors)
+        await super().upsert(passages, vectors, groups)
 
 
 async def test_documents_are_chunked_embedded_and_stored() -> None:
@@ -65,6 +65,17 @@ async def test_a_suspicious_document_is_stored_and_told_of(caplog: pytest.LogCap
     [line] = caplog.messages
     assert "1 of 90 passages of 'b'" in line
     assert "IGNORE" not in caplog.text
+
+
+async def test_what_others_hid_while_it_was_embedded_is_not_replaced() -> None:
+    library = FakeLibrary()
+    ingestor = Ingestor(FakeEmbedder(), library, ChunkConfig())
+    await ingestor.add([Document("a", "Theirs.", groups=("hr",))])
+    with pytest.raises(IdTaken):
+        await ingestor.add([Document("b", "New."), Document("a", "Mine.")], ("ops",))
+    assert {key: passages[0].text for key, passages in library.passages.items()} == {("default", "a"): "Theirs."}
+    await ingestor.add([Document("a", "Ours.")], ("hr",))
+    assert library.passages["default", "a"][0].text == "Ours."
 
 
 @pytest.fixture

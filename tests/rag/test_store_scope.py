@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qdrant_client import AsyncQdrantClient
 
+from rag.errors import IdTaken
 from rag.retrieve import HybridRetriever
 from rag.sparse import document_vector
 from rag.store import Entry, FakeStore, Store, StoreConfig, open_store
@@ -68,8 +69,12 @@ def test_only_what_the_key_may_see(
         hits = await retriever.retrieve(question, vector, wanted)
         listed = {info.id for info in await retriever.documents(wanted.tenant, wanted.groups)}
         hidden = set(await retriever.hidden([p.id for p in held], wanted.tenant, wanted.groups))
+        mine = [p for p in held if p.tenant == wanted.tenant]
+        if hidden:
+            with pytest.raises(IdTaken):
+                await retriever.upsert(mine, np.tile(vector, (len(mine), 1)), wanted.groups)
         await store.close()
-        own = {p.id for p in held if p.tenant == wanted.tenant}
+        own = {p.id for p in mine}
         seen = {p.id for p in held if p.id in own and (not p.groups or set(p.groups) & set(wanted.groups))}
         assert {hit.passage.id for hit in hits} <= seen
         assert (listed, hidden) == (seen, own - seen)
