@@ -52,13 +52,16 @@ def stop(head: subprocess.Popen[bytes]) -> None:
 
 
 def end_another(file: Path) -> None:
-    """End the keeper whose id and start stand in `file`, if it still runs."""
+    """End the keeper whose id and start stand in `file`, if it still runs; kill it when it does not end."""
     try:
         pid, started = file.read_text().split()
         keeper = psutil.Process(int(pid))
         if keeper.create_time() == float(started):
             keeper.terminate()
-            keeper.wait(END_S + 5)
+            try:
+                keeper.wait(END_S + 5)
+            except psutil.TimeoutExpired:
+                keeper.kill()
     except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
         return
 

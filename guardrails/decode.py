@@ -36,7 +36,8 @@ BASE64 = re.compile(rf"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{{{MIN_RUN},}}={{0,2}}
 HEX = re.compile(r"(?:\b|(?<=\\x)|(?<=%))(?:0x|\\x|%)?[0-9a-fA-F]{2}(?:(?:[\s,:-]|0x|\\x|%){0,3}[0-9a-fA-F]{2}){7,}\b")
 BINARY = re.compile(r"\b[01]{8}(?:\s?[01]{8}){3,}\b")
 MORSE = re.compile(r"[.\-]{1,6}(?:[ /]{1,3}[.\-]{1,6}){7,}")
-SPELLED = re.compile(r"(?<!\w)(?:\w[ .\-_*|]{1,3}){4,}\w(?!\w)")
+SPELLED = re.compile(r"(?<![^\W_])(?:[^\W_][ .\-_*|]{1,3}){4,}[^\W_](?![^\W_])")
+"""The underscore parts letters and is none: as both, a run of them could be read in exponentially many ways."""
 LEET = str.maketrans("013457@$!|", "oieastasil")
 LEETED = re.compile(r"(?<![\w@$!|])(?=\S{0,40}[A-Za-z])(?=\S{0,40}[013457@$!|])[\w@$!|]{2,20}")
 """A word of letters and of signs that look like letters. It looks a bounded way ahead: to the end of a line without
@@ -101,7 +102,7 @@ def attempts(text: str) -> Iterator[str]:
         (MORSE, from_morse),
     )
     for pattern, decode in runs:
-        for match in list(pattern.finditer(text))[:MAX_FOUND]:
+        for match in pattern.finditer(text):
             yield decode(match[0])
     whole = (
         SPELLED.sub(from_spelled, text),

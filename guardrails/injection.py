@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrails.check import Embed
-from guardrails.decode import decoded
+from guardrails.decode import MAX_CHARACTERS, decoded
 from guardrails.linear import Head, load
 from guardrails.normalise import normalise
 from guardrails.windows import LONG, MAX_SENTENCES, SENTENCE_MARGIN, margins, pairs, sentences, windows
@@ -20,6 +20,8 @@ from rag.types import Vector
 
 MAX_EMBEDDED = 4
 """Stretches that are embedded beside the question, whose vector is at hand: about 15 ms of one core each."""
+MAX_ENCODED = 60_000
+"""Characters of the user's messages that are searched for encodings, from the last message back."""
 SUSPICIOUS = 3.5
 """What a stretch's n-grams must add up to for it to be embedded: all attacks' do, 4 % of ordinary ones'."""
 
@@ -70,7 +72,7 @@ class Classifier:
         """The stretches beside the question's head that may hide an attack, worst first."""
         question, before = normalise(text), [normalise(message) for message in earlier]
         found = [*self.within(question, "window", 1)]
-        for hidden in decoded(text):
+        for hidden in encoded(text, *reversed(earlier)):
             found += self.within(hidden, "decoded")
         if before:
             for whole in (*before, " ".join([*before, question])):
@@ -109,3 +111,11 @@ class Classifier:
     def judge(self, head: Head, vectors: Vector, lexical: NDArray[np.float64]) -> NDArray[np.float64]:
         """The head's scores; a head of n-grams alone is given vectors of no length."""
         return head.score(vectors if self.bundled else vectors[:1, :0].repeat(len(lexical), 0), lexical)
+
+
+def encoded(*messages: str) -> Iterator[str]:
+    """What the messages hide in encodings, each message by itself, in the first MAX_ENCODED characters of all."""
+    left = MAX_ENCODED
+    for message in messages:
+        yield from decoded(message[:left])
+        left = max(left - min(len(message), MAX_CHARACTERS), 0)

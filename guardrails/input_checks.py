@@ -1,22 +1,16 @@
 """The checks on what a user asks. What assistants said is not judged: it may quote an attack a document describes."""
 
-import re
 import zlib
-from collections import Counter
 from typing import ClassVar
 
 from pydantic import Field
 
 from guardrails.check import CheckPolicy, Finding, Masking, OnError, Reaction, Subject, action_field, on_error_field
-from guardrails.mask import mask
+from guardrails.mask import kinds_masked, mask
 from guardrails.normalise import hidden, normalise
 from guardrails.phrases import phrases
-from guardrails.sensitive import find_secrets
+from guardrails.sensitive import MASKED, SECRETS
 
-LABEL = re.compile(r"\[([a-z ]{2,20})\]")
-"""What stands in a masked text for what was masked."""
-SECRETS = {"private key", "token", "credentials"}
-"""The labels that the check `secrets` is for."""
 REPETITION_FROM = 1_000
 """Characters below which a text is too short for its repetition to matter."""
 
@@ -82,33 +76,38 @@ class Phrases(CheckPolicy):
 
 
 class Secrets(CheckPolicy):
-    """API keys, tokens and private keys; scored by how many kinds there are, and the detail names the kinds."""
+    """API keys, tokens, passwords and private keys; scored by how many kinds there are, named in the detail.
 
-    action: Masking = action_field("flag")
-    on_error: OnError = on_error_field("open")
-
-    def check(self, subject: Subject) -> Finding:
-        kinds = sorted({kind for text in subject.asked for kind in find_secrets(text)})
-        masked = tuple(map(mask, subject.asked)) if kinds and self.action == "mask" else ()
-        return Finding(bool(kinds), float(len(kinds)), ", ".join(kinds), masked=masked)
-
-
-class Pii(CheckPolicy):
-    """Personal data such as email addresses and phone numbers; scored by how many kinds there are, named in the detail.
-
-    The action `mask` masks what is masked in answers too, secrets included, before the engine sees it.
+    When it finds any, the action `mask` masks all that is masked in answers, personal data included. A word too long
+    to be read counts as the kind `withheld`.
     """
 
     action: Masking = action_field("flag")
     on_error: OnError = on_error_field("open")
 
     def check(self, subject: Subject) -> Finding:
-        masked = tuple(map(mask, subject.asked))
-        kinds = sorted(set().union(*map(added_labels, subject.asked, masked)) - SECRETS)
-        return Finding(bool(kinds), float(len(kinds)), ", ".join(kinds), masked=masked if kinds else ())
+        return told(subject, self.action, sensitive(subject) - (MASKED - SECRETS))
 
 
-def added_labels(text: str, masked: str) -> set[str]:
-    """The kinds of label that masking put into `text`."""
-    before, after = Counter(LABEL.findall(text)), Counter(LABEL.findall(masked))
-    return set(after - before)
+class Pii(CheckPolicy):
+    """Personal data such as email addresses and phone numbers; scored by how many kinds there are, named in the detail.
+
+    When it finds any, the action `mask` masks all that is masked in answers, secrets included. Secrets alone are none.
+    """
+
+    action: Masking = action_field("flag")
+    on_error: OnError = on_error_field("open")
+
+    def check(self, subject: Subject) -> Finding:
+        return told(subject, self.action, sensitive(subject) - SECRETS)
+
+
+def sensitive(subject: Subject) -> set[str]:
+    """The kinds of what masking takes out of the user's messages."""
+    return set().union(*map(kinds_masked, subject.asked))
+
+
+def told(subject: Subject, action: Masking, kinds: set[str]) -> Finding:
+    """The finding of these kinds, with the messages masked where that is the action."""
+    masked = tuple(map(mask, subject.asked)) if kinds and action == "mask" else ()
+    return Finding(bool(kinds), float(len(kinds)), ", ".join(sorted(kinds)), masked=masked)

@@ -8,7 +8,7 @@ KEY_END = r"-----END [A-Z0-9 ]{0,40}-----"
 PRIVATE_KEY = re.compile(rf"{KEY_BEGIN}[\s\S]*?(?:{KEY_END}|\Z)")
 TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"  # JSON web token
+    r"eyJ[A-Za-z0-9_-]{8,2048}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"  # JSON web token
     r"|sk-[A-Za-z0-9_-]{20,}"  # OpenAI, Anthropic, Langfuse, LiteLLM
     r"|(?:gh[pousr]_|github_pat_|glpat-|hf_|npm_|nvapi-|xox[abeprs]-|xapp-|dop_v1_|pypi-|gsk_|xai-|glsa_|shpat_)"
     r"[A-Za-z0-9_-]{20,}"

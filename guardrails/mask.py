@@ -48,6 +48,14 @@ def mask(text: str, kinds: frozenset[Kind] = MASKED) -> str:
     return masker.feed(text) + masker.flush()
 
 
+def kinds_masked(text: str) -> set[str]:
+    """The kinds of what `mask` would mask in `text`; `withheld` is one, for what is too long to be looked at."""
+    masker = StreamMasker()
+    masker.feed(text)
+    masker.flush()
+    return set(masker.found)
+
+
 def find(text: str, kinds: frozenset[Kind] = MASKED) -> list[Found]:
     """What `mask` would mask in `text`, in order. Beyond a word of LIMIT characters nothing is looked at."""
     cutter, at, found = Cutter(), 0, list[Found]()

@@ -5,13 +5,16 @@ import unicodedata
 
 TAGS = re.compile("[\U000e0020-\U000e007e]+")
 """Unicode tag characters mirror ASCII invisibly; hidden instructions are smuggled in them."""
-EMOJI_FLAG = re.compile("\U0001f3f4[\U000e0061-\U000e007a\U000e0030-\U000e0039]{2,6}\U000e007f")
+COUNTRIES = "gbeng", "gbsct", "gbwls"
+EMOJI_FLAG = re.compile(
+    "\U0001f3f4(?:" + "|".join("".join(chr(0xE0000 + ord(c)) for c in name) for name in COUNTRIES) + ")\U000e007f"
+)
 """The one honest use of tag characters: the flags of England, Scotland, Wales."""
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    "\U000e0100-\U000e01ef]"
+    "\U000e0001\U000e007f\U000e0100-\U000e01ef]"
 )
-"""Soft hyphens, zero-width and direction marks, variation selectors: they split words without being seen."""
+"""Soft hyphens, zero-width and direction marks, variation selectors and the like: they split words unseen."""
 SPACES = re.compile(r"\s+")
 QUOTES = str.maketrans("\u2018\u2019\u201c\u201d\u2010\u2011\u2012\u2013\u2014", "''\"\"-----")
 ACCENTS = re.compile("[\u0300-\u036f]")

@@ -21,6 +21,8 @@ MAX_SCHEMA = 16_000
 """Characters; the schema's limit is also the API's."""
 MAX_STEPS = 50_000
 """Keywords that are applied: references can make a small schema's work exponential. About half a second."""
+COMPARISONS, ITEMS, CHARACTERS = 10, 4, 100
+"""Values that are compared in the time of a step, and the items and characters that are written out to compare them."""
 PATTERN_SECONDS = 0.05
 """What all patterns of a schema may take together."""
 MAX_WHERE = 200
@@ -83,9 +85,31 @@ def counted(keyword: Keyword) -> Keyword:
     """`keyword`, raising Exhausted when the steps are used up."""
 
     def apply(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError] | None:
-        steps.get()[0] -= 1
-        if steps.get()[0] < 0:
-            raise Exhausted
+        spend(1)
+        return keyword(validator, wanted, value, schema)
+
+    return apply
+
+
+def spend(count: float) -> None:
+    """Take `count` off the steps, raising Exhausted when they are used up."""
+    steps.get()[0] -= count
+    if steps.get()[0] < 0:
+        raise Exhausted
+
+
+def size(value: Any) -> int:
+    """How many values a JSON value holds, itself included."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(size, inner))
+
+
+def compared(name: str) -> Keyword:
+    """The keyword `name`, which compares a value with all that it wants, for a price by that."""
+    keyword: Keyword = Draft202012Validator.VALIDATORS[name]
+
+    def apply(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError] | None:
+        spend(size(wanted) / COMPARISONS)
         return keyword(validator, wanted, value, schema)
 
     return apply
@@ -134,8 +158,9 @@ def additional_properties(validator: Any, wanted: Any, value: Any, schema: Any) 
 def unique_items(validator: Any, wanted: bool, value: Any, schema: Any) -> Iterator[ValidationError]:
     """Keyword `uniqueItems`, in linear time."""
     if wanted and isinstance(value, list):
-        seen = {json.dumps(item, sort_keys=True) for item in value}
-        if len(seen) < len(value):
+        items = [json.dumps(item, sort_keys=True) for item in value]
+        spend(len(items) / ITEMS + sum(map(len, items)) / CHARACTERS)
+        if len(set(items)) < len(items):
             yield ValidationError("uniqueItems")
 
 
@@ -145,6 +170,8 @@ def unevaluated(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterato
 
 
 SAFE: dict[str, Keyword] = {
+    "enum": compared("enum"),
+    "const": compared("const"),
     "pattern": pattern,
     "patternProperties": pattern_properties,
     "additionalProperties": additional_properties,

@@ -106,12 +106,3 @@ def labelled(text: str, found: Sequence[Found]) -> str:
         parts += [text[at : span.start], f"[{LABELS.get(span.kind, span.kind)}]"]
         at = span.end
     return "".join([*parts, text[at:]])
-
-
-def find_secrets(text: str) -> list[str]:
-    """The kinds of secret in `text`, such as `private key` or `token`. Never the secrets."""
-    kinds: dict[str, None] = {}
-    for kind, finder in FINDERS:
-        if kind in SECRETS and next(finder(text, "", ""), None) is not None:
-            kinds[kind] = None
-    return list(kinds)

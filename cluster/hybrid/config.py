@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MODULE = "cluster.hybrid.provider.HybridNodeProvider"
 POOL_NAME = r"^[a-z][a-z0-9-]{0,30}$"
 START = 'ray start --address="$RAY_ADDRESS"'
 STOP = "ray stop"

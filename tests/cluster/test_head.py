@@ -1,5 +1,6 @@
 """The keeper starts a head again, with longer pauses while it fails, and only one keeper runs."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,17 @@ def test_another_keeper_is_ended_with_its_head(tmp_path: Path) -> None:
     head.end_another(tmp_path / "keeper")
     assert old.wait(10) == 0
     assert not child.is_running()
+
+
+def test_a_keeper_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "END_S", -4.5)
+    deaf = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); {FOR_EVER}"
+    with subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE) as old:
+        assert old.stdout is not None
+        old.stdout.readline()
+        (tmp_path / "keeper").write_text(f"{old.pid} {psutil.Process(old.pid).create_time()}")
+        head.end_another(tmp_path / "keeper")
+        assert old.wait(10) == -signal.SIGKILL
 
 
 def test_another_process_with_the_keepers_id_is_left_alone(tmp_path: Path) -> None:

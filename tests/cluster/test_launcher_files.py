@@ -77,7 +77,7 @@ def test_what_only_this_machine_may_reach_is_shut(name: str) -> None:
     assert "--ray-client-server-port=10001" in head
     text = (CLUSTER / f"{name}.yaml").read_text()
     rules = re.findall(r'iifname != "lo" tcp dport \{([\d, ]+)\} drop', text)
-    assert len(rules) == (2 if name == "hybrid" else 1)
+    assert len(rules) == (3 if name == "hybrid" else 1)
     assert all({int(port) for port in rule.split(",")} == SHUT for rule in rules)
     assert config["initialization_commands"]
 
@@ -142,3 +142,12 @@ def test_the_hybrid_file_declares_what_must_stay_private() -> None:
 
 def test_the_hybrid_files_pools_are_what_the_provider_takes() -> None:
     HybridConfig.model_validate(load("hybrid")["provider"])
+
+
+def test_only_hosts_with_gpus_ask_docker_for_them() -> None:
+    config = load("hybrid")
+    for name, pool in config["provider"]["pools"].items():
+        if "start_command" in pool:
+            (kind,) = pool["node_types"]
+            gpus = "GPU" in config["available_node_types"][kind]["resources"]
+            assert ("--gpus=all" in pool["start_command"]) == gpus, name

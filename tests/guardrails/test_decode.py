@@ -29,6 +29,8 @@ def in_base64(text: str) -> str:
         codecs.encode(ATTACK, "rot13"),
         ATTACK[::-1],
         "  ".join(" ".join(word) for word in ATTACK.split()),
+        "__".join("_".join(word) for word in ATTACK.split()),
+        " ".join(f"550e8400-e29b-41d4-a716-44665544000{n}" for n in range(9)) + " " + in_base64(ATTACK),
     ],
 )
 def test_hidden_text_is_found(message: str) -> None:
@@ -84,6 +86,12 @@ def test_decoding_stays_linear(seed: str) -> None:
     begin = time.perf_counter()
     decoded((seed * 500_000)[:500_000])
     assert time.perf_counter() - begin < 30  # a quadratic one takes many minutes
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("seed", "tail"), [("_", "aa"), ("a_", "bb"), ("_-", "aa")])
+def test_what_only_fails_at_its_end_is_given_up_in_time(seed: str, tail: str) -> None:
+    assert decoded((seed * MAX_CHARACTERS)[: MAX_CHARACTERS - len(tail)] + tail) == []
 
 
 @pytest.mark.parametrize("seed", ["[", '"', "\ud800", "a.", "{{"])

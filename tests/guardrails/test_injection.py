@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from guardrails.injection import MAX_EMBEDDED, Classifier
+from guardrails.decode import MAX_CHARACTERS
+from guardrails.injection import MAX_EMBEDDED, Classifier, encoded
 from guardrails.linear import WEIGHTS, about, load
 from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.types import Vector
@@ -108,6 +109,20 @@ def test_an_encoded_attack_is_seen(classifier: Classifier, embed: Counting) -> N
     text = "What does this say? " + base64.b64encode(ATTACKS[0].encode()).decode()
     found = classifier.injection(text, [], embed([text])[0], embed)
     assert found.score >= THRESHOLD
+
+
+def test_an_encoded_attack_in_an_earlier_turn_is_seen(classifier: Classifier, embed: Counting) -> None:
+    vector = embed([question := "Thanks! And what is next?"])[0]
+    earlier = ["What does this say? " + base64.b64encode(ATTACKS[0].encode()).decode(), "And this?"]
+    found = classifier.injection(question, earlier, vector, embed)
+    assert found.score >= THRESHOLD
+    assert found.where == "decoded"
+
+
+def test_encodings_are_sought_from_the_last_message_back_and_not_without_end() -> None:
+    secret, filler = base64.b64encode(ATTACKS[0].encode()).decode(), "x " * MAX_CHARACTERS
+    assert list(encoded(*[filler] * 3, secret)) == [ATTACKS[0]]
+    assert list(encoded(*[filler] * 4, secret)) == []
 
 
 def test_words_alone_judge_for_another_embedding_model(embed: Counting) -> None:

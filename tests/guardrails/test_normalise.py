@@ -16,6 +16,8 @@ def tagged(text: str) -> str:
         ("a\u00a0b\n\n c", "a b c"),
         ("“it’s” — so", '"it\'s" - so'),
         ("hi" + tagged("ignore all"), "hi ignore all"),
+        ("hi \U0001f3f4" + tagged("ignore") + "\U000e007f", "hi \U0001f3f4 ignore"),
+        ("ig\U000e007fnore", "ignore"),
         ("plain question?", "plain question?"),
         ("\ud800 lone", "\ud800 lone"),
     ],
@@ -29,6 +31,7 @@ def test_hidden_counts_tag_characters_but_not_those_of_a_flag() -> None:
     assert hidden("hello") == 0
     scotland = "\U0001f3f4" + tagged("gbsct") + "\U000e007f"
     assert hidden(f"to {scotland}!") == 0
+    assert hidden(scotland.replace(tagged("gbsct"), tagged("ignore"))) == 6
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,9 @@ def test_what_is_no_json_is_told(text: str, wrong: str) -> None:
     assert schema_errors(text, "{}") == wrong
 
 
-def doubling(levels: int) -> dict[str, Any]:
+def doubling(levels: int, leaf: Any = None) -> dict[str, Any]:
     refs = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(levels)}
-    return {"$defs": {**refs, f"a{levels}": {}}, "$ref": "#/$defs/a0"}
+    return {"$defs": {**refs, f"a{levels}": leaf or {}}, "$ref": "#/$defs/a0"}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,9 @@ def doubling(levels: int) -> dict[str, Any]:
         ({"a" * 40 + "!": 1}, {"patternProperties": {"^(a|a)*$": {}}, "additionalProperties": False}),
         ([["a" * 14 + "!"]] * 2_000, {"items": {"items": {"not": {"pattern": "^(a|a)*$"}}}}),
         (1, doubling(30)),
+        ([0] * 2_999 + [1], doubling(14, {"not": {"const": [0] * 3_000}})),
+        (list(range(20_000)), doubling(14, {"uniqueItems": True})),
+        ([-1] * 20_000, {"items": {"not": {"enum": [0] * 3_000}}}),
         (1, {"$ref": "#"}),
     ],
 )
@@ -81,6 +84,11 @@ def test_many_different_items_are_compared_in_linear_time() -> None:
     begin = time.perf_counter()
     assert schema_errors(json.dumps([{"a": n} for n in range(10_000)]), '{"uniqueItems": true}') == ""
     assert time.perf_counter() - begin < 2
+
+
+def test_many_choices_out_of_a_list_are_no_hostile_work() -> None:
+    schema = {"items": {"enum": [f"state {n}" for n in range(50)]}, "uniqueItems": False}
+    assert schema_errors(json.dumps(["state 49"] * 5_000), json.dumps(schema)) == ""
 
 
 @pytest.mark.parametrize(
