@@ -18,7 +18,7 @@ from app.services import HttpConfig, Services
 from rag.fakes import FakeLLM
 from rag.types import Passage, Piece, Prompt
 from tests.app.world import fake_services
-from tests.page.chromium import chromium
+from tests.page.chromium import Watched, chromium, watched
 
 PARAGRAPHS = {
     "Autoscaling": """Every deployment scales on its own number of ongoing requests.
@@ -135,3 +135,9 @@ def start() -> Iterator[Callable[..., Site]]:
             return Site(stack.enter_context(serve(services)), services, llm)
 
         yield start
+
+
+@pytest.fixture
+def desk(browser: Browser, site: Site) -> Iterator[Watched]:
+    with watched(browser, site.url) as desk:
+        yield desk
