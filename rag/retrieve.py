@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from rag.payload import point_id
 from rag.scope import Scope
 from rag.sparse import SparseVector, document_vector, query_vector, terms
 from rag.stages import Library
-from rag.store import Entry, Groups, Owner, Scored, Store
+from rag.store import Entry, Groups, Owner, Scores, Store
 from rag.types import DocumentInfo, Hit, Passage, RequestSettings, Vector
 
 DEPTH = 100
@@ -79,15 +78,15 @@ class HybridRetriever:
         scope = Scope(settings.tenant, settings.groups, settings.filter)
         dense, sparse = await self._store.search(vector, terms, depth, scope)
         fused = fuse(dense, sparse, settings.dense_weight)
-        owners = await self._store.owners([one.id for one in fused])
+        owners = await self._store.owners(list(fused))
         ranked = with_documents(fused, owners)
         passages: dict[str, Passage | None] = {}
         while True:
             chosen = distinct(ranked, owners, passages, settings)
-            missing = [one.id for one in chosen if one.id not in passages]
+            missing = [key for key in chosen if key not in passages]
             if not missing:
-                found = ((passages[one.id], one) for one in chosen)
-                return [Hit(passage, one.score, one.dense, one.sparse) for passage, one in found if passage]
+                found = ((passages[key], key) for key in chosen)
+                return [Hit(passage, ranked[key], dense.get(key), sparse.get(key)) for passage, key in found if passage]
             fetched = await self._store.fetch(missing)
             passages |= dict.fromkeys(missing) | {point_id(passage): passage for passage in fetched}
 
@@ -138,77 +137,61 @@ def relevant(question: str, hits: Sequence[Hit], floor: float) -> bool:
     return False
 
 
-class Fused(NamedTuple):
-    """A passage's place among all, by its point's id."""
-
-    id: str
-    score: float
-    dense: float | None
-    sparse: float | None
-
-
-def fuse(dense: Sequence[Scored], sparse: Sequence[Scored], dense_weight: float) -> list[Fused]:
-    """Weighted sum of the two sides' z-scores, best first; who is missing on a side gets that side's minimum.
+def fuse(dense: Scores, sparse: Scores, dense_weight: float) -> Scores:
+    """Weighted sum of the two sides' z-scores, in no order; who is missing on a side gets that side's minimum.
 
     Standardising keeps the distances that ranks lose: nDCG@10 .886 on SQuAD against .835 for reciprocal ranks. It is
     done here and not by the engine's own fusion, since the floor needs the raw scores, which that does not return.
     """
-    sides = [{hit.id: hit.score for hit in side} for side in (dense, sparse)]
-    ids = list(sides[0] | sides[1])
-    fused = dense_weight * standardised(sides[0], ids) + (1 - dense_weight) * standardised(sides[1], ids)
-    found = [
-        Fused(key, score, sides[0].get(key), sides[1].get(key)) for key, score in zip(ids, fused.tolist(), strict=True)
-    ]
-    return sorted(found, key=lambda one: -one.score)
+    ids = dense | sparse
+    fused = dense_weight * standardised(dense, ids) + (1 - dense_weight) * standardised(sparse, ids)
+    return dict(zip(ids, fused.tolist(), strict=True))
 
 
-def with_documents(fused: Sequence[Fused], owners: Mapping[str, Owner]) -> list[Fused]:
-    """Each passage's score with its document's added, both standardised; without the passages that have no owner."""
-    kept = [one for one in fused if one.id in owners]
-    if not kept:
-        return []
-    scores = np.array([one.score for one in kept])
-    own = [owners[one.id] for one in kept]
-    documents = document_scores(scores, [o.document for o in own], [o.passages for o in own])
+def with_documents(fused: Scores, owners: Mapping[str, Owner]) -> Scores:
+    """Each passage's score with its document's added, both standardised, best first; without those of no owner."""
+    own = {key: owners[key] for key in fused if key in owners}
+    if not own:
+        return {}
+    scores = np.array([fused[key] for key in own])
+    documents = document_scores(scores, [o.document for o in own.values()], [o.passages for o in own.values()])
     total = standard(scores) + standard(documents)
-    both = [Fused(one.id, score, one.dense, one.sparse) for one, score in zip(kept, total.tolist(), strict=True)]
-    return sorted(both, key=lambda one: -one.score)
+    ids = list(own)
+    return {ids[n]: float(total[n]) for n in np.argsort(-total, kind="stable")}
 
 
 def distinct(
-    ranked: Sequence[Fused],
+    ranked: Iterable[str],
     owners: Mapping[str, Owner],
     passages: Mapping[str, Passage | None],
     settings: RequestSettings,
-) -> list[Fused]:
+) -> list[str]:
     """The `settings.candidates` best, each text once, and of a document no more than `settings.per_document`.
 
     A passage that was not fetched yet counts as a text of its own, one that is gone (None) as nothing.
     """
-    chosen: list[Fused] = []
+    chosen: list[str] = []
     texts: set[str] = set()
     per_document: Counter[str] = Counter()
-    for one in ranked:
-        document = owners[one.id].document
+    for key in ranked:
+        document = owners[key].document
         if per_document[document] == (settings.per_document or None):
             continue
-        if one.id in passages:
-            passage = passages[one.id]
+        if key in passages:
+            passage = passages[key]
             if passage is None or passage.text in texts:
                 continue
             texts.add(passage.text)
         per_document[document] += 1
-        chosen.append(one)
+        chosen.append(key)
         if len(chosen) == settings.candidates:
             break
     return chosen
 
 
-def standardised(scores: dict[str, float], keys: Sequence[str]) -> NDArray[np.float64]:
+def standardised(scores: Scores, keys: Iterable[str]) -> NDArray[np.float64]:
     """The scores of `keys` in standard deviations of the known ones; the unknown get the lowest known one."""
-    if not scores:
-        return np.zeros(len(keys))
-    known = np.array(list(scores.values()))
+    known = np.array(list(scores.values()) or [0.0])
     lowest = known.min()
     filled = np.array([scores.get(key, lowest) for key in keys])
     return np.asarray((filled - known.mean()) / (known.std() + 1e-9))

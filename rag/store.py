@@ -71,14 +71,8 @@ class StoreConfig(BaseModel):
 
 
 Groups = tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A stored passage, by its point's id, and its raw score on one side: cosine, or BM25."""
-
-    id: str
-    score: float
+Scores = dict[str, float]
+"""Scores of stored passages by their points' ids: what a store finds is raw (cosine, or BM25) and stands best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +110,7 @@ class Store(Protocol):
         """Every stored passage with its vectors, in pages; only those of this `metadata["origin"]` if one is given."""
         ...
 
-    async def search(
-        self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope
-    ) -> tuple[list[Scored], list[Scored]]:
+    async def search(self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope) -> tuple[Scores, Scores]:
         """Return the scope's `limit` best passages by cosine, and by BM25 (only those that share a term).
 
         The IDF counts the tenant's passages. Passages do not come along: most are never looked at.
@@ -194,17 +186,15 @@ class FakeStore:
         for begin in range(0, len(kept), PAGE):
             yield kept[begin : begin + PAGE]
 
-    async def search(
-        self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope
-    ) -> tuple[list[Scored], list[Scored]]:
+    async def search(self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope) -> tuple[Scores, Scores]:
         corpus = {key: e for key, (e, p) in self.points.items() if p["tenant"] == scope.tenant}
         weights = {key: dict(zip(e.sparse.indices, e.sparse.values, strict=True)) for key, e in corpus.items()}
         having = Counter(index for weight in weights.values() for index in weight)
         idf = {i: float(np.log1p((len(corpus) - having[i] + 0.5) / (having[i] + 0.5))) for i in sparse.indices}
         seen = [key for key in corpus if scope.covers(self.points[key][1])]
-        dense = [Scored(key, float(corpus[key].vector @ vector)) for key in seen]
-        bm25 = [Scored(key, sum(idf[i] * weights[key].get(i, 0) for i in sparse.indices)) for key in seen]
-        return best(dense, limit), best([hit for hit in bm25 if hit.score > 0], limit)
+        dense = {key: float(corpus[key].vector @ vector) for key in seen}
+        bm25 = {key: sum(idf[i] * weights[key].get(i, 0) for i in sparse.indices) for key in seen}
+        return best(dense, limit), best({key: score for key, score in bm25.items() if score > 0}, limit)
 
     async def fetch(self, ids: Sequence[str]) -> list[Passage]:
         return [self.points[key][0].passage for key in ids if key in self.points]
@@ -235,6 +225,6 @@ class FakeStore:
         self.points = {}
 
 
-def best(hits: list[Scored], limit: int) -> list[Scored]:
+def best(scores: Scores, limit: int) -> Scores:
     """The `limit` highest scores, highest first."""
-    return sorted(hits, key=lambda hit: -hit.score)[:limit]
+    return dict(sorted(scores.items(), key=lambda one: -one[1])[:limit])

@@ -15,7 +15,7 @@ from rag.edge_shard import DENSE, SPARSE, open_shard
 from rag.payload import DOCUMENT, payloads, point_id, to_info, to_passage
 from rag.scope import Scope
 from rag.sparse import SparseVector
-from rag.store import PAGE, Entry, Groups, IndexConfig, Owner, Scored
+from rag.store import PAGE, Entry, Groups, IndexConfig, Owner, Scores
 from rag.types import DocumentInfo, Passage, Vector
 
 READERS = 2
@@ -56,12 +56,10 @@ class EdgeStore:
             if offset is None:
                 return
 
-    async def search(
-        self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope
-    ) -> tuple[list[Scored], list[Scored]]:
+    async def search(self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope) -> tuple[Scores, Scores]:
         return await self._read(partial(self._search, vector, sparse, limit, scope))
 
-    async def nearest(self, vector: Vector, limit: int, scope: Scope) -> list[Scored]:
+    async def nearest(self, vector: Vector, limit: int, scope: Scope) -> Scores:
         """The dense side by exact search: what the index is measured against."""
         return await self._read(partial(self._nearest, vector, limit, scope))
 
@@ -131,9 +129,7 @@ class EdgeStore:
         records, following = self._shard.scroll(request)
         return [to_entry(record) for record in records], following
 
-    def _search(
-        self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope
-    ) -> tuple[list[Scored], list[Scored]]:
+    def _search(self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope) -> tuple[Scores, Scores]:
         own = matching(scope)
         request = partial(edge.QueryRequest, limit=limit, filter=own, with_payload=False)
         requests = [request(query=edge.Query.Nearest(vector.tolist(), using=DENSE), params=self._params)]
@@ -142,13 +138,13 @@ class EdgeStore:
             params = edge.SearchParams(idf=self._corpus(scope.tenant))
             requests.append(request(query=edge.Query.Nearest(terms, using=SPARSE), params=params))
         found = self._shard.query_batch(edge.QueryBatchRequest(requests))
-        sides = [[Scored(str(point.id), point.score) for point in points] for points in found]
-        return sides[0], sides[1] if len(sides) > 1 else []
+        sides = [{str(point.id): point.score for point in points} for points in found]
+        return sides[0], sides[1] if len(sides) > 1 else {}
 
-    def _nearest(self, vector: Vector, limit: int, scope: Scope) -> list[Scored]:
+    def _nearest(self, vector: Vector, limit: int, scope: Scope) -> Scores:
         query, params = edge.Query.Nearest(vector.tolist(), using=DENSE), edge.SearchParams(exact=True)
         found = self._shard.query(edge.QueryRequest(limit=limit, query=query, filter=matching(scope), params=params))
-        return [Scored(str(point.id), point.score) for point in found]
+        return {str(point.id): point.score for point in found}
 
     def _corpus(self, tenant: str) -> edge.IdfParams | None:
         """What the IDF counts. Counting a part costs by its size; a tenant that holds everything needs none."""

@@ -14,7 +14,7 @@ from rag.errors import StageUnavailable
 from rag.payload import DOCUMENT, KEYWORDS, payloads, point_id, to_info, to_passage
 from rag.scope import Scope
 from rag.sparse import SparseVector
-from rag.store import OWNER, PAGE, Entry, Groups, IndexConfig, Owner, Scored, StoreConfig, StoreMismatch, to_owner
+from rag.store import OWNER, PAGE, Entry, Groups, IndexConfig, Owner, Scores, StoreConfig, StoreMismatch, to_owner
 from rag.types import DocumentInfo, Passage, Vector
 
 DENSE = "dense"
@@ -108,9 +108,7 @@ class QdrantStore:
             if offset is None:
                 return
 
-    async def search(
-        self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope
-    ) -> tuple[list[Scored], list[Scored]]:
+    async def search(self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope) -> tuple[Scores, Scores]:
         async with reaching():
             await self._ready()
             request = partial(models.QueryRequest, filter=matching(scope), limit=limit, with_payload=False)
@@ -120,8 +118,8 @@ class QdrantStore:
                 params = models.SearchParams(idf=corpus)
                 requests.append(request(query=terms(sparse), using=SPARSE, params=params))
             found = await self._client.query_batch_points(self._collection, requests)
-            sides = [[Scored(str(p.id), p.score) for p in side.points] for side in found]
-            return sides[0], sides[1] if len(sides) > 1 else []
+            sides = [{str(point.id): point.score for point in side.points} for side in found]
+            return sides[0], sides[1] if len(sides) > 1 else {}
 
     async def fetch(self, ids: Sequence[str]) -> list[Passage]:
         async with reaching():

@@ -5,8 +5,11 @@ import pytest
 
 from rag.embed import SentenceEmbedder
 from rag.fakes import FakeEmbedder
+from rag.payload import point_id
 from rag.retrieve import HybridRetriever, RetrieveConfig, fuse
-from rag.store import FakeStore, Scored
+from rag.scope import Scope
+from rag.sparse import query_vector
+from rag.store import FakeStore, Scores
 from rag.types import Passage, RequestSettings
 
 SETTINGS = RequestSettings("m", "p")
@@ -21,30 +24,39 @@ def passage(name: str) -> Passage:
     return Passage(f"{name}:0", name, TEXTS[name], name.upper())
 
 
-def scored(**scores: float) -> list[Scored]:
-    return [Scored(f"{name}:0", score) for name, score in scores.items()]
-
-
 def test_weights_choose_the_side() -> None:
-    dense, sparse = scored(a=0.9, b=0.5, c=0.1), scored(c=9.0, b=5.0, a=1.0)
-    assert [hit.id for hit in fuse(dense, sparse, 1.0)] == ["a:0", "b:0", "c:0"]
-    assert [hit.id for hit in fuse(dense, sparse, 0.0)] == ["c:0", "b:0", "a:0"]
-    assert [hit.score for hit in fuse(dense, sparse, 0.5)] == pytest.approx([0, 0, 0], abs=1e-6)
+    dense, sparse = {"a": 0.9, "b": 0.5, "c": 0.1}, {"c": 9.0, "b": 5.0, "a": 1.0}
+    one = fuse(dense, sparse, 1.0)
+    assert one["a"] > one["b"] > one["c"]
+    other = fuse(dense, sparse, 0.0)
+    assert other["c"] > other["b"] > other["a"]
+    assert list(fuse(dense, sparse, 0.5).values()) == pytest.approx([0, 0, 0], abs=1e-6)
 
 
-def test_raw_scores_stay_and_the_missing_side_counts_as_its_lowest() -> None:
-    hits = {hit.id[0]: hit for hit in fuse(scored(a=0.9, b=0.5), scored(c=9.0, b=5.0), 0.5)}
-    assert (hits["a"].dense, hits["a"].sparse) == (0.9, None)
-    assert (hits["b"].dense, hits["b"].sparse) == (0.5, 5.0)
-    assert hits["a"].score == pytest.approx(hits["c"].score, abs=1e-6)
-    assert hits["b"].score < hits["a"].score
+def test_the_missing_side_counts_as_its_lowest() -> None:
+    fused = fuse({"a": 0.9, "b": 0.5}, {"c": 9.0, "b": 5.0}, 0.5)
+    assert fused["a"] == pytest.approx(fused["c"], abs=1e-6)
+    assert fused["b"] < fused["a"]
 
 
-@pytest.mark.parametrize("sides", [([], []), (scored(a=0.5), []), ([], scored(a=0.5)), (scored(a=1.0), scored(a=1.0))])
-def test_few_hits_are_no_trouble(sides: tuple[list[Scored], list[Scored]]) -> None:
-    hits = fuse(*sides, 0.5)
-    assert len(hits) == len({h.id for side in sides for h in side})
-    assert all(np.isfinite(hit.score) for hit in hits)
+@pytest.mark.parametrize("sides", [({}, {}), ({"a": 0.5}, {}), ({}, {"a": 0.5}), ({"a": 1.0}, {"a": 1.0})])
+def test_few_hits_are_no_trouble(sides: tuple[Scores, Scores]) -> None:
+    fused = fuse(*sides, 0.5)
+    assert fused.keys() == sides[0].keys() | sides[1].keys()
+    assert np.isfinite(list(fused.values())).all()
+
+
+async def test_a_hit_carries_the_raw_scores_of_the_sides_that_found_it() -> None:
+    store = FakeStore()
+    retriever, embedder = HybridRetriever(store), FakeEmbedder()
+    passages = [passage(name) for name in TEXTS]
+    await retriever.upsert(passages, await embedder.embed([p.text for p in passages]))
+    [vector] = await embedder.embed(["autoscaler node"])
+    dense, sparse = await store.search(vector, query_vector("autoscaler"), 10, Scope("default", ()))
+    hits = {point_id(h.passage): h for h in await retriever.find(vector, query_vector("autoscaler"), SETTINGS)}
+    assert {key: hit.dense for key, hit in hits.items()} == dense
+    assert {key: hit.sparse for key, hit in hits.items() if hit.sparse is not None} == sparse
+    assert len(sparse) == 1
 
 
 async def test_both_roles_on_one_store() -> None:

@@ -61,10 +61,7 @@ async def found(
 ) -> tuple[list[tuple[Passage, float]], list[tuple[Passage, float]]]:
     """Both sides of a search, with their passages."""
     sides = await store.search(vector, query_vector(question), limit, scope)
-    passages = [await store.fetch([hit.id for hit in side]) for side in sides]
-    dense, sparse = [
-        [(p, hit.score) for p, hit in zip(page, side, strict=True)] for page, side in zip(passages, sides, strict=True)
-    ]
+    dense, sparse = [list(zip(await store.fetch(list(side)), side.values(), strict=True)) for side in sides]
     return dense, sparse
 
 

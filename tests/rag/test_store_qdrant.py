@@ -15,7 +15,7 @@ from qdrant_client.grpc import points_service_pb2_grpc as points
 from rag.errors import StageUnavailable
 from rag.scope import Scope
 from rag.sparse import query_vector
-from rag.store import Scored, StoreConfig, StoreMismatch
+from rag.store import Scores, StoreConfig, StoreMismatch
 from rag.store_qdrant import QdrantStore, connect
 
 VECTOR = np.eye(4, dtype=np.float32)[0]
@@ -72,13 +72,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def searched(store: QdrantStore) -> list[Scored]:
+async def searched(store: QdrantStore) -> Scores:
     dense, sparse = await store.search(VECTOR, query_vector("replicas"), 5, Scope("default", ()))
     assert dense == sparse
     return dense
 
 
-async def recovered(store: QdrantStore) -> list[Scored]:
+async def recovered(store: QdrantStore) -> Scores:
     """The first answer: the client tries to connect again at its own pace."""
     while True:
         try:
@@ -100,7 +100,7 @@ async def test_a_server_that_is_gone_is_named_and_its_return_is_noticed() -> Non
         assert caught.value.stage == "retrieve"
         server = await serving(port)
         try:
-            assert await recovered(store) == [Scored(POINT, 0.5)]
+            assert await recovered(store) == {POINT: 0.5}
         finally:
             await server.stop(None)
     for call in (store.fetch([POINT]), store.documents("default", ()), store.hidden(["a"], "default", ())):
