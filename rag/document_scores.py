@@ -1,6 +1,5 @@
 """What a passage owes to its document: a page that speaks of the question throughout beats one lucky passage."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,17 +19,17 @@ def document_scores(scores: NDArray[np.float64], documents: Sequence[str], sizes
     """
     if not len(scores):
         return scores
-    found: dict[str, list[float]] = defaultdict(list)
-    for document, score in zip(documents, scores.tolist(), strict=True):
-        found[document].append(score)
-    size = dict(zip(documents, sizes, strict=True))
-    worst = float(scores.min())
-    means = {}
-    for document, values in found.items():
-        counted = max(1, min(BEST, max(size[document], len(values))))
-        best = sorted(values, reverse=True)[:counted]
-        means[document] = (sum(best) + worst * (counted - len(best))) / counted
-    return np.array([means[document] for document in documents])
+    values = scores.tolist()
+    worst = min(values)
+    above: dict[str, float] = {}
+    counted: dict[str, int] = {}
+    for score, document in sorted(zip(values, documents, strict=True), reverse=True):
+        found = counted.get(document, 0)
+        if found < BEST:
+            counted[document] = found + 1
+            above[document] = above.get(document, 0.0) + score - worst
+    places = zip(documents, sizes, strict=True)
+    return np.array([worst + above[name] / max(counted[name], min(BEST, size)) for name, size in places])
 
 
 def standard(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -156,8 +156,7 @@ def with_documents(fused: Scores, owners: Mapping[str, Owner]) -> Scores:
     scores = np.array([fused[key] for key in own])
     documents = document_scores(scores, [o.document for o in own.values()], [o.passages for o in own.values()])
     total = standard(scores) + standard(documents)
-    ids = list(own)
-    return {ids[n]: float(total[n]) for n in np.argsort(-total, kind="stable")}
+    return dict(sorted(zip(own, total.tolist(), strict=True), key=lambda one: -one[1]))
 
 
 def distinct(
