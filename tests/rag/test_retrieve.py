@@ -39,6 +39,14 @@ def test_the_missing_side_counts_as_its_lowest() -> None:
     assert fused["b"] < fused["a"]
 
 
+def test_a_lone_passage_with_the_rare_term_comes_first() -> None:
+    dense = {f"near {n}": 0.6 - n / 1000 for n in range(100)}
+    for sparse in ({"rare": 7.0}, {"rare": 7.0, "as rare": 7.0}):
+        fused = fuse(dense, sparse, 0.5)
+        first = sorted(fused, key=lambda key: -fused[key])[: len(sparse)]
+        assert set(first) == sparse.keys()
+
+
 @pytest.mark.parametrize("sides", [({}, {}), ({"a": 0.5}, {}), ({}, {"a": 0.5}), ({"a": 1.0}, {"a": 1.0})])
 def test_few_hits_are_no_trouble(sides: tuple[Scores, Scores]) -> None:
     fused = fuse(*sides, 0.5)
