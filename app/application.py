@@ -48,7 +48,10 @@ def create_app(services: Services) -> FastAPI:
 
 
 def cors(config: HttpConfig) -> list[Middleware]:
-    """Lets browsers call from the configured origins, and from no other."""
+    """Lets browsers call from the configured origins, and from no other.
+
+    They may send any header: OpenAI's client has a dozen of its own, `x-stainless-*`, and more with each version.
+    """
     if not config.cors_origins:
         return []
     exposed = ["X-Request-Id", "X-Trace-Id", "Server-Timing", "Retry-After"]
@@ -57,7 +60,7 @@ def cors(config: HttpConfig) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=config.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id"],
+            allow_headers=["*"],
             expose_headers=exposed,
         )
     ]

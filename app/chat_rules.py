@@ -13,6 +13,8 @@ from rag.errors import InvalidInput, TooLarge
 
 SCHEMA = "response_format.json_schema.schema"
 MAX_SCHEMA_CHARS = 16_000
+MAX_SCHEMA_VALUES = 1_000
+"""Some lists are compared pair by pair, and a part takes up to a millisecond: this many values take one second."""
 MAX_WHERE = 200
 
 
@@ -49,6 +51,8 @@ def check_schema(schema: dict[str, Any]) -> None:
     """Check a JSON schema against its own meta-schema."""
     if len(json.dumps(schema)) > MAX_SCHEMA_CHARS:
         raise TooLarge(f"A schema may have {MAX_SCHEMA_CHARS} characters.", SCHEMA)
+    if values(schema) > MAX_SCHEMA_VALUES:
+        raise TooLarge(f"A schema may have {MAX_SCHEMA_VALUES} values.", SCHEMA)
     if not isinstance(schema.get("$schema", ""), str):
         raise InvalidInput("This is not a valid JSON schema, at '/$schema'.", SCHEMA)
     try:
@@ -58,3 +62,12 @@ def check_schema(schema: dict[str, Any]) -> None:
         raise InvalidInput(f"This is not a valid JSON schema, at '/{where}'.", SCHEMA) from error
     except (RecursionError, ValueError) as error:
         raise InvalidInput("This JSON schema cannot be read.", SCHEMA) from error
+
+
+def values(schema: dict[str, Any]) -> int:
+    """How many JSON values it has, itself and those in lists and objects counted."""
+    found: list[Any] = [schema]
+    for value in found:
+        if isinstance(value, dict | list):
+            found.extend(value.values() if isinstance(value, dict) else value)
+    return len(found)

@@ -8,9 +8,11 @@ from pydantic import Field, StrictBool, StrictFloat, StrictStr, model_validator
 
 from app.filter_schema import Narrowed
 from app.schema import Closed, ModelId, TopK, Unicode, Whole, Words
+from app.services import MAX_MESSAGES
 from rag.errors import Unsupported
 from rag.types import Priority
 
+IGNORED = "A hint to OpenAI's own servers: ignored."
 MAX_TOKENS = 1_000_000
 MAX_SEED = 2**53 - 1
 """The largest whole number that every JSON reader keeps exact."""
@@ -24,6 +26,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "logprobs": (False,),
     "metadata": ({},),
     "modalities": (["text"],),
+    "moderation": (),
     "n": (1,),
     "parallel_tool_calls": (True, False),
     "prediction": (),
@@ -39,14 +42,29 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 """OpenAI's parameters that are not served, and the values beside null that ask for nothing."""
 
 
+class CacheBreakpoint(Closed):
+    """Where OpenAI's prompt cache may cut."""
+
+    mode: Literal["explicit"]
+    ttl: Literal["30m", "12h"] | None = None
+
+
+class CacheOptions(Closed):
+    """How OpenAI's prompt cache works."""
+
+    mode: Literal["implicit", "explicit"] | None = None
+    ttl: Literal["30m"] | None = None
+
+
 class TextPart(Closed):
     """A part of a message."""
 
     type: Literal["text"]
     text: Words
+    prompt_cache_breakpoint: CacheBreakpoint | None = Field(None, description=IGNORED)
 
 
-Content = Words | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+Content = Words | Annotated[list[TextPart], Field(min_length=1, max_length=64, fail_fast=True)]
 Name = Annotated[StrictStr, Field(max_length=64)]
 
 
@@ -62,9 +80,9 @@ class AssistantMessage(Closed):
     """What the model said before. It may be sent back as it was received."""
 
     role: Literal["assistant"]
-    content: Unicode | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+    content: Unicode | Annotated[list[TextPart], Field(min_length=1, max_length=64, fail_fast=True)] | None = None
     name: Name | None = None
-    annotations: list[dict[str, Any]] | None = None
+    annotations: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
     refusal: Unicode | None = None
     audio: None = None
     function_call: None = None
@@ -77,13 +95,14 @@ ChatMessage = Annotated[AskingMessage | AssistantMessage, Field(discriminator="r
 def text_of(message: AskingMessage | AssistantMessage) -> str:
     """The content as one string."""
     content = message.content
-    return content if isinstance(content, str) else "\n".join(part.text for part in content)
+    return content if isinstance(content, str) else "\n".join(part.text for part in content or ())
 
 
 class StreamOptions(Closed):
     """Options of a streamed answer."""
 
     include_usage: StrictBool = Field(False, description="Send one more chunk, with the tokens used.")
+    include_obfuscation: Literal[False] | None = Field(None, description="No chunk is padded to hide its length.")
 
 
 class PlainText(Closed):
@@ -116,7 +135,7 @@ class JsonSchema(Closed):
 
 ResponseFormat = Annotated[PlainText | JsonObject | JsonSchema, Field(discriminator="type")]
 Stop = Annotated[StrictStr, Field(min_length=1, max_length=100)]
-ServiceTier = Literal["auto", "default", "flex", "priority"]
+ServiceTier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
 TIERS: Mapping[Priority, Literal["default", "flex"]] = {"interactive": "default", "batch": "flex"}
 """OpenAI's words for the classes of requests, as an answer names the one that served it."""
 
@@ -137,14 +156,14 @@ class ChatRequest(Closed):
     """A conversation to answer. The last message is the question."""
 
     model: ModelId
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), Whole] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), Whole] | None = None
     temperature: Annotated[StrictFloat, Field(ge=0, le=2)] | None = Field(None, description="Default: 0.")
     top_p: Annotated[StrictFloat, Field(gt=0, le=1)] | None = None
-    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=4, fail_fast=True)] | None = None
     seed: Annotated[int, Field(ge=-MAX_SEED, le=MAX_SEED), Whole] | None = None
     response_format: ResponseFormat | None = None
     n: Literal[1] | None = None
@@ -152,6 +171,10 @@ class ChatRequest(Closed):
         None, description="`flex`: a batch request, after the interactive ones. Any other: the API key's own class."
     )
     user: Annotated[StrictStr, Field(max_length=256, description="Your user, for the trace.")] | None = None
+    prompt_cache_key: Annotated[StrictStr, Field(max_length=256, description=IGNORED)] | None = None
+    prompt_cache_options: CacheOptions | None = Field(None, description=IGNORED)
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = Field(None, description=IGNORED)
+    safety_identifier: Annotated[StrictStr, Field(max_length=256, description=IGNORED)] | None = None
     raglan: Options = Options()
 
     @model_validator(mode="before")

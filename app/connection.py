@@ -13,6 +13,12 @@ class ClientGone(Exception):
     """The client hung up before its answer was there."""
 
 
+def cancelled() -> bool:
+    """Whether this task itself is to stop: a stage's call that was cancelled raises the same error here."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def hung_up(receive: Receive) -> None:
     """Return when the client closes the connection. The request's body must have been read."""
     while (await receive())["type"] != "http.disconnect":

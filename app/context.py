@@ -7,11 +7,11 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
-from app.connection import while_connected
+from app.connection import cancelled, while_connected
 from app.errors import UnknownModel
 from app.flagged import Flags
 from app.services import ModelCard, Services
-from rag.errors import DeadlineExceeded
+from rag.errors import DeadlineExceeded, StageFailed
 from rag.types import Priority, RequestSettings
 
 T = TypeVar("T")
@@ -67,12 +67,16 @@ class Context:
         )
 
     async def within(self, work: Coroutine[Any, Any, T], stage: str) -> T:
-        """Await `work` to the deadline. Raises DeadlineExceeded naming `stage`."""
+        """Await `work` to the deadline. Raises DeadlineExceeded, or StageFailed where it gave up; they name `stage`."""
         try:
             async with asyncio.timeout_at(self.deadline):
                 return await work
         except TimeoutError as error:
             raise DeadlineExceeded(stage, "no answer in time") from error
+        except asyncio.CancelledError as error:
+            if cancelled():
+                raise
+            raise StageFailed(stage, "a stage gave up") from error
 
     async def attended(self, work: Coroutine[Any, Any, T], stage: str) -> T:
         """`within`, but `work` is cancelled as soon as the client hangs up. Raises ClientGone then."""

@@ -22,6 +22,7 @@ Key = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 Value = Annotated[StrictStr, Field(max_length=1_000)]
 Title = Annotated[StrictStr, Field(max_length=500)]
 Url = Annotated[StrictStr, Field(max_length=2_000, pattern=URL)]
+Metadata = Annotated[dict[Key, Value], Field(max_length=32, fail_fast=True)]
 
 
 class NewDocument(Closed):
@@ -31,8 +32,7 @@ class NewDocument(Closed):
     title: Title = ""
     url: Url = ""
     text: Words
-    metadata: Annotated[dict[Key, Value], Field(max_length=32, default_factory=dict)]
-
+    metadata: Annotated[Metadata, Field(default_factory=dict)]
     groups: Annotated[
         list[Group], Field(max_length=64, default_factory=list, description="Who may see it; empty: all of the tenant.")
     ]
@@ -56,13 +56,13 @@ class ReadDocument(Closed):
     title: Title
     url: Url
     text: Unicode
-    metadata: Annotated[dict[Key, Value], Field(max_length=32)]
+    metadata: Metadata
 
 
 class DocumentsRequest(Closed):
     """Documents to store."""
 
-    documents: list[NewDocument] = Field(min_length=1, max_length=MAX_DOCUMENTS)
+    documents: Annotated[list[NewDocument], Field(min_length=1, max_length=MAX_DOCUMENTS, fail_fast=True)]
 
 
 class StoredDocument(Shape):

@@ -24,7 +24,7 @@ class EmbeddingRequest(Closed):
     """Texts to embed."""
 
     model: ModelId
-    input: Text | Annotated[list[Text], Field(min_length=1, max_length=256)]
+    input: Text | Annotated[list[Text], Field(min_length=1, max_length=256, fail_fast=True)]
     encoding_format: Literal["float", "base64"] | None = None
     user: Annotated[StrictStr, Field(max_length=256)] | None = None
 

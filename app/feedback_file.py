@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import hashlib
 import json
 import os
 from collections import OrderedDict
@@ -33,7 +34,7 @@ class FileFeedback:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.thread = ThreadPoolExecutor(1, "feedback")
-        self.kept: OrderedDict[Key, tuple[Any, ...]] = OrderedDict()
+        self.kept: OrderedDict[Key, bytes] = OrderedDict()
         self.inode, self.end = 0, 0
 
     async def append(self, row: Mapping[str, Any]) -> None:
@@ -102,5 +103,7 @@ def key(row: Mapping[str, Any]) -> Key:
     return row.get("tenant"), row.get("user"), row["id"]
 
 
-def meaning(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row.get(name) for name in MEANT)
+def meaning(row: Mapping[str, Any]) -> bytes:
+    """A digest: comments are long, and many are remembered."""
+    said = json.dumps([row.get(name) for name in MEANT])
+    return hashlib.blake2b(said.encode(), digest_size=16).digest()

@@ -9,7 +9,7 @@ from rag.scope import moment
 from rag.types import Filter
 
 Mark = Annotated[StrictStr, Field(min_length=1, max_length=200)]
-Marks = Mark | Annotated[list[Mark], Field(min_length=1, max_length=32)]
+Marks = Mark | Annotated[list[Mark], Field(min_length=1, max_length=32, fail_fast=True)]
 
 
 def dated(text: str) -> str:

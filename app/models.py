@@ -1,13 +1,16 @@
 """GET /v1/models: what a request may name."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from app.context import Here
 from app.schema import Shape
+from app.services import ModelCard
 
 router = APIRouter(tags=["models"])
+
+ModelPath = Annotated[str, Path(description="The model's id, slashes and all.")]
 
 
 class ModelFacts(Shape):
@@ -37,7 +40,15 @@ class ModelList(Shape):
 @router.get("/v1/models", summary="List the models", response_description="The models")
 async def models(context: Here) -> ModelList:
     """List the models that POST /v1/chat/completions takes."""
-    cards = context.services.models.values()
-    return ModelList(
-        data=[Model(id=c.id, created=c.created, raglan=ModelFacts(context=c.context, prompt=c.prompt)) for c in cards]
-    )
+    return ModelList(data=[shown(card) for card in context.services.models.values()])
+
+
+@router.get("/v1/models/{id:path}", summary="Tell of one model", response_description="The model")
+async def model(id: ModelPath, context: Here) -> Model:
+    """Return one of the models, as the list shows it."""
+    return shown(context.card(id))
+
+
+def shown(card: ModelCard) -> Model:
+    """The card as the API shows it."""
+    return Model(id=card.id, created=card.created, raglan=ModelFacts(context=card.context, prompt=card.prompt))

@@ -15,6 +15,8 @@ from rag.types import Document, DocumentInfo, Priority, RequestSettings
 
 Group = Annotated[str, Field(pattern=r"^[\w.@-]{1,64}$")]
 KeyRole = Literal["reviewer"]
+MAX_MESSAGES = 1_000
+"""What `max_messages` may be raised to: a body is refused at this many before its messages are read."""
 
 
 class KeyConfig(BaseModel):
@@ -51,7 +53,7 @@ class HttpConfig(BaseModel):
     cors_origins: tuple[str, ...] = Field((), description="Origins that browsers may call from; empty: CORS is off.")
     max_body_bytes: int = Field(8_000_000, ge=1_000, description="Largest request body, in bytes.")
     max_message_chars: int = Field(32_000, ge=100, description="Longest single message, in characters.")
-    max_messages: int = Field(64, ge=1, description="Most messages in one conversation.")
+    max_messages: int = Field(64, ge=1, le=MAX_MESSAGES, description="Most messages in one conversation.")
     max_document_chars: int = Field(2_000_000, ge=1_000, description="Longest document text, in characters.")
     review_without_key: bool = Field(
         False,

@@ -11,13 +11,15 @@ from starlette.types import Receive, Scope, Send
 
 from app.chat_schema import TIERS
 from app.completion import annotations, usage
-from app.connection import ClientGone, while_connected
+from app.connection import ClientGone, cancelled, while_connected
 from app.errors import record
 from app.turn import Turn
 from rag.answer import End, Event, Text
 from rag.errors import DeadlineExceeded, StageFailed
 
 DONE = b"data: [DONE]\n\n"
+LAST_SEND_S = 5.0
+"""How long the last bytes wait for a client that does not read."""
 
 
 def line(data: Mapping[str, Any]) -> bytes:
@@ -62,7 +64,8 @@ class Chunks:
 class EventStream(Response):
     """Sends the rest of `events`, whose first is known. Stops them the moment the client hangs up.
 
-    A failure becomes one `error` event, which OpenAI's clients raise, and no end mark.
+    A failure becomes one `error` event, which OpenAI's clients raise, and no end mark. A client that reads nothing is
+    given up LAST_SEND_S after the deadline.
     """
 
     media_type = "text/event-stream"
@@ -86,22 +89,26 @@ class EventStream(Response):
 
     async def stream(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        last = b""
         try:
             async with asyncio.timeout_at(self.deadline), aclosing(self.events):
                 await self.relay(send)
         except asyncio.CancelledError:
             if cancelled():
                 raise
-            await self.fail(StageFailed("answer", "a stage gave up"), send)
+            last = self.failed(StageFailed("answer", "a stage gave up"))
         except TimeoutError:
-            await self.fail(DeadlineExceeded("answer", "no end in time"), send)
+            last = self.failed(DeadlineExceeded("answer", "no end in time"))
         except Exception as error:
-            await self.fail(error, send)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            last = self.failed(error)
+        try:
+            async with asyncio.timeout(LAST_SEND_S):
+                await send({"type": "http.response.body", "body": last, "more_body": False})
+        except TimeoutError:
+            raise ClientGone from None
 
-    async def fail(self, error: Exception, send: Send) -> None:
-        body = line(record(error, self.request_id).body())
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+    def failed(self, error: Exception) -> bytes:
+        return line(record(error, self.request_id).body())
 
     async def relay(self, send: Send) -> None:
         chunks = Chunks(self.turn)
@@ -111,9 +118,3 @@ class EventStream(Response):
                 await send({"type": "http.response.body", "body": chunks.text(event.text), "more_body": True})
             elif isinstance(event, End):
                 await send({"type": "http.response.body", "body": chunks.end(event), "more_body": True})
-
-
-def cancelled() -> bool:
-    """Whether this task itself is to stop: a stage's call that was cancelled raises the same error here."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -5,8 +5,10 @@ import { hidden, icon, make } from "./dom.js";
 const LABELS = {
   embed: "Embed the question",
   guard: "Guard",
+  rewrite: "Reword the follow-up",
   retrieve: "Retrieve",
   rerank: "Rerank",
+  screen: "Screen the passages",
   queue: "Wait for the engine",
   llm_ttft: "Engine's first token",
   generate: "Generate",
@@ -16,17 +18,24 @@ const duration = (ms) => (ms < 1000 ? `${ms < 10 ? ms.toFixed(1) : Math.round(ms
 
 /**
  * When each stage began, in milliseconds. The server tells lengths; the order is that of its request: embedding, then
- * the guard beside retrieval and reranking, then the engine.
+ * the guard beside retrieval and reranking, then the screen of what was found, then the engine. A follow-up that is
+ * reworded waits for the guard, and retrieval for it.
  */
 function starts(ms) {
   const length = (stage) => ms[stage] ?? 0;
   const embedded = length("embed");
-  const ready = embedded + Math.max(length("guard"), length("retrieve") + length("rerank"));
+  const guarded = embedded + length("guard");
+  const worded = "rewrite" in ms ? guarded + length("rewrite") : embedded;
+  const ranked = worded + length("retrieve");
+  const found = Math.max(guarded, ranked + length("rerank"));
+  const ready = found + length("screen");
   return {
     embed: 0,
     guard: embedded,
-    retrieve: embedded,
-    rerank: embedded + length("retrieve"),
+    rewrite: guarded,
+    retrieve: worded,
+    rerank: ranked,
+    screen: found,
     queue: ready,
     llm_ttft: ready,
     generate: ready,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app import sse as sse_module
 from app.application import create_app
 from app.auth import digest
 from app.services import HttpConfig, KeyConfig, Services
@@ -209,3 +210,23 @@ async def test_a_batch_request_whose_client_hangs_up_waits_no_longer() -> None:
     await asyncio.wait_for(running, 1)
     place.leave()
     assert (under_way(services), len(services.admission.line(MODEL).waiting)) == (0, 0)
+
+
+class Stalled(Connection):
+    """A client that stays, but reads nothing after the beginning of a stream."""
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if len(self.sent) > 2:
+            await asyncio.Event().wait()
+
+
+async def test_a_place_is_given_back_after_the_deadline_of_a_client_that_reads_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sse_module, "LAST_SEND_S", 0.01)
+    services = fake_services(HttpConfig(request_timeout_s=0.2), {"llm": Held()}, admission=one_at_a_time())
+    connection = Stalled(create_app(services), json.dumps(question(stream=True)).encode())
+    await asyncio.wait_for(connection.run(), 10)
+    assert b"deadline_exceeded" in connection.sent[-1]["body"]
+    assert under_way(services) == 0

@@ -36,6 +36,8 @@ def document(**fields: Any) -> dict[str, Any]:
 
 
 FORMAT, CONTENT = "response_format.json_schema", "messages[0].content"
+OBFUSCATION = "stream_options.include_obfuscation"
+UNLIKE = [{"": n} for n in range(1_300)]
 TOOLS, SCHEMA = "messages[0].tool_calls", f"{FORMAT}.schema"
 WRONG_FIELDS: list[tuple[str, dict[str, Any], str, str]] = [
     # path, what differs from VALID (... removes the field), code, param
@@ -79,6 +81,7 @@ WRONG_FIELDS: list[tuple[str, dict[str, Any], str, str]] = [
     (CHAT, {"stream": 1}, "invalid_type", "stream"),
     (CHAT, {"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
     (CHAT, {"stream": True, "stream_options": {"include_usage": "x"}}, "invalid_type", "stream_options.include_usage"),
+    (CHAT, {"stream": True, "stream_options": {"include_obfuscation": True}}, "invalid_value", OBFUSCATION),
     (CHAT, {"stream": True, "stream_options": {"x": 1}}, "unknown_parameter", "stream_options.x"),
     (CHAT, {"max_tokens": 0}, "invalid_value", "max_tokens"),
     (CHAT, {"max_tokens": -1}, "invalid_value", "max_tokens"),
@@ -107,6 +110,8 @@ WRONG_FIELDS: list[tuple[str, dict[str, Any], str, str]] = [
     (CHAT, {"seed": "1"}, "invalid_type", "seed"),
     (CHAT, {"user": "x" * 257}, "invalid_value", "user"),
     (CHAT, {"user": 1}, "invalid_type", "user"),
+    (CHAT, {"prompt_cache_key": 1}, "invalid_type", "prompt_cache_key"),
+    (CHAT, {"prompt_cache_retention": "1y"}, "invalid_value", "prompt_cache_retention"),
     (CHAT, {"response_format": "json"}, "invalid_type", "response_format"),
     (CHAT, {"response_format": {}}, "missing_required_parameter", "response_format.type"),
     (CHAT, {"response_format": {"type": "xml"}}, "invalid_value", "response_format.type"),
@@ -127,6 +132,9 @@ WRONG_FIELDS: list[tuple[str, dict[str, Any], str, str]] = [
     (CHAT, schema(nested(300)), "invalid_value", SCHEMA),
     (CHAT, schema({"description": "x" * 16_001}), "too_large", SCHEMA),
     (CHAT, schema({"$schema": "http://[x"}), "invalid_value", SCHEMA),
+    (CHAT, schema({"$schema": "http://json-schema.org/draft-04/schema#", "enum": UNLIKE}), "too_large", SCHEMA),
+    (CHAT, schema({"properties": {"a": {"type": UNLIKE}}}), "too_large", SCHEMA),
+    (CHAT, schema({"anyOf": [{}] * 999}), "too_large", SCHEMA),
     (CHAT, {"n": 2}, "unsupported_parameter", "n"),
     (CHAT, {"n": 0}, "unsupported_parameter", "n"),
     (CHAT, {"n": True}, "unsupported_parameter", "n"),
@@ -143,7 +151,7 @@ WRONG_FIELDS: list[tuple[str, dict[str, Any], str, str]] = [
     (CHAT, {"audio": {"voice": "x"}}, "unsupported_parameter", "audio"),
     (CHAT, {"prediction": {}}, "unsupported_parameter", "prediction"),
     (CHAT, {"reasoning_effort": "high"}, "unsupported_parameter", "reasoning_effort"),
-    (CHAT, {"service_tier": "scale"}, "invalid_value", "service_tier"),
+    (CHAT, {"moderation": {"model": "omni-moderation-latest"}}, "unsupported_parameter", "moderation"),
     (CHAT, {"service_tier": "batch"}, "invalid_value", "service_tier"),
     (CHAT, {"service_tier": 1}, "invalid_value", "service_tier"),
     (CHAT, {"store": True}, "unsupported_parameter", "store"),

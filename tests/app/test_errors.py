@@ -1,7 +1,9 @@
 """The error table: every domain error has its row, survives a pickle, and tells nothing about the inside."""
 
+import asyncio
 import inspect
 import pickle
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from rag.errors import (
     StageUnavailable,
 )
 from rag.fakes import FakeLLM
+from tests.app.refusals import CHAT, EMBED, SEARCH, VALID
 from tests.app.world import browser, fake_services, question
 
 CLASSES = [
@@ -106,3 +109,30 @@ async def test_an_unknown_path() -> None:
     async with browser(fake_services()) as client:
         response = await client.get("/v1/../../etc/passwd")
     assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
+
+
+class GaveUp:
+    """A stage whose call was cancelled, though nobody here did: so ends what Ray itself cancels."""
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*args: Any) -> None:
+            raise asyncio.CancelledError
+
+        return call
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, VALID[CHAT]),
+        (CHAT, {**VALID[CHAT], "stream": True}),
+        (SEARCH, VALID[SEARCH]),
+        (EMBED, VALID[EMBED]),
+        ("/v1/documents", None),
+    ],
+)
+async def test_a_stage_that_gave_up_is_a_failure_with_a_status(path: str, body: Any) -> None:
+    services = fake_services(roles={"embedder": GaveUp()}, library=GaveUp())
+    async with browser(services) as client:
+        response = await client.request("POST" if body else "GET", path, json=body)
+    assert (response.status_code, response.json()["error"]["code"]) == (500, "stage_failed")

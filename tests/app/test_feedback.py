@@ -66,6 +66,17 @@ async def test_a_rating_sent_again_under_its_key_is_stored_once_whichever_replic
     assert sorted(row["id"] for row in rows) == sorted(f"k-{n}" for n in range(30))
 
 
+async def test_what_is_remembered_of_a_rating_is_short_however_long_its_comment(tmp_path: Path) -> None:
+    feedback = FileFeedback(tmp_path / "feedback.jsonl")
+    long = {**RATING, "comment": "😀" * 2_000}
+    for _ in range(2):
+        await feedback.append(long)
+    with pytest.raises(KeyReused):
+        await feedback.append({**long, "comment": "😀" * 1_999})
+    assert len((tmp_path / "feedback.jsonl").read_text().splitlines()) == 1
+    assert [len(said) for said in feedback.kept.values()] == [16]
+
+
 async def test_a_key_is_its_callers_own_and_says_one_thing(tmp_path: Path) -> None:
     feedback = FileFeedback(tmp_path / "feedback.jsonl")
     await feedback.append(RATING)

@@ -68,6 +68,22 @@ async def test_cors_is_off_until_configured() -> None:
     assert "access-control-allow-origin" not in other.headers
 
 
+@pytest.mark.parametrize(("origin", "let_in"), [("https://ui.test", True), ("https://evil.test", False)])
+async def test_a_page_of_a_configured_origin_may_send_what_openais_client_sends(origin: str, let_in: bool) -> None:
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,x-stainless-lang,x-stainless-retry-count",
+    }
+    async with browser(fake_services(UI)) as client:
+        preflight = await client.options("/v1/chat/completions", headers=asked)
+    assert preflight.status_code == (200 if let_in else 400)
+    assert preflight.headers.get("access-control-allow-origin") == (origin if let_in else None)
+    assert "access-control-allow-credentials" not in preflight.headers
+    if let_in:
+        assert "x-stainless-retry-count" in preflight.headers["access-control-allow-headers"]
+
+
 UI = HttpConfig(cors_origins=("https://ui.test",))
 CROSS = {"Sec-Fetch-Site": "cross-site"}
 

@@ -10,12 +10,13 @@ import pytest
 
 from app.application import create_app
 from app.auth import digest
-from app.services import HttpConfig, KeyConfig, Services
+from app.services import HttpConfig, KeyConfig, ModelCard, Services
 from rag.errors import Overloaded, StageFailed
 from rag.fakes import FakeLLM
 from tests.app.world import MODEL, fake_services
 
 QUESTION: Any = [{"role": "user", "content": "How do replicas scale?"}]
+TEXT: Any = {"type": "text", "text": "How do replicas scale?"}
 
 
 def official(services: Services, key: str = "none") -> openai.AsyncOpenAI:
@@ -96,6 +97,43 @@ async def test_a_bad_request(kind: type[openai.APIStatusError], wishes: Any, cod
         with pytest.raises(kind) as raised:
             await client.chat.completions.create(**{"model": MODEL, "messages": QUESTION, **wishes})
     assert (raised.value.code, raised.value.param, raised.value.type) == (code, param, "invalid_request_error")
+
+
+@pytest.mark.parametrize(
+    "hints",
+    [
+        {"prompt_cache_key": "k", "prompt_cache_retention": "24h", "safety_identifier": "s"},
+        {"prompt_cache_options": {"mode": "explicit", "ttl": "30m"}, "moderation": None},
+        {"stream": True, "stream_options": {"include_obfuscation": False}},
+        *({"service_tier": tier} for tier in ("auto", "default", "flex", "scale", "priority", "fast")),
+        {"messages": [{"role": "assistant", "content": None}, {"role": "assistant"}, *QUESTION]},
+        {"messages": [{"role": "user", "content": [{**TEXT, "prompt_cache_breakpoint": {"mode": "explicit"}}]}]},
+    ],
+)
+async def test_hints_that_change_no_answer_are_taken(hints: Any) -> None:
+    plain, hinted = FakeLLM(), FakeLLM()
+    async with official(fake_services(roles={"llm": plain})) as client:
+        await client.chat.completions.create(model=MODEL, messages=hints.get("messages", QUESTION))
+    async with official(fake_services(roles={"llm": hinted})) as client:
+        answer = await client.chat.completions.create(**{"model": MODEL, "messages": QUESTION, **hints})
+        if hints.get("stream"):
+            [chunk async for chunk in answer]
+    assert hinted.prompts[0].messages == plain.prompts[0].messages
+
+
+async def test_one_model() -> None:
+    card = ModelCard("acme/quote-7b", "quote@1", 2048)
+    keys = (KeyConfig(name="ada", sha256=digest("secret"), tenant="default"),)
+    services = fake_services(HttpConfig(api_keys=keys), models={card.id: card})
+    async with official(services, "secret") as client:
+        [listed] = [model async for model in client.models.list()]
+        assert await client.models.retrieve(card.id) == listed
+        with pytest.raises(openai.NotFoundError) as raised:
+            await client.models.retrieve("gpt-9")
+    assert (raised.value.code, raised.value.param) == ("model_not_found", "model")
+    async with official(services, "wrong") as client:
+        with pytest.raises(openai.AuthenticationError):
+            await client.models.retrieve(card.id)
 
 
 async def test_overload_and_a_missing_key() -> None:

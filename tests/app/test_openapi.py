@@ -46,6 +46,7 @@ async def test_the_description_is_closed_and_complete() -> None:
     assert told == {
         ("POST", "/v1/chat/completions"),
         ("GET", "/v1/models"),
+        ("GET", "/v1/models/{id}"),
         ("POST", "/v1/embeddings"),
         ("POST", "/v1/search"),
         ("POST", "/v1/documents"),

@@ -3,8 +3,10 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jinja2 import Environment, Template
 
 from app.page_routes import PAGE, TYPES, assets
 from tests.app.world import browser, fake_services
@@ -90,3 +92,25 @@ async def test_the_reference_tells_every_route_and_shape() -> None:
     for name in api["components"]["schemas"]:
         assert f'id="{name}"' in page
     assert set(re.findall(r'href="#(\w+)"', page)) <= set(re.findall(r'id="(\w+)"', page))
+
+
+async def test_the_reference_is_rendered_once_and_names_the_address_of_each_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, rendered, compiled = [], Template.render, Environment.from_string
+
+    def render(self: Template, *args: Any, **fields: Any) -> str:
+        made.append("rendered")
+        return rendered(self, *args, **fields)
+
+    def compile(self: Environment, *args: Any, **fields: Any) -> Template:
+        made.append("compiled")
+        return compiled(self, *args, **fields)
+
+    monkeypatch.setattr(Template, "render", render)
+    monkeypatch.setattr(Environment, "from_string", compile)
+    async with browser(fake_services()) as client:
+        pages = [(await client.get("/docs", headers={"Host": f"{name}.test"})).text for name in ("a", "b", "a")]
+    assert made == ["compiled", "rendered"]
+    assert [page.count("http://a.test/v1/chat") for page in pages] == [1, 0, 1]
+    assert [page.replace("http://b.test/", "http://a.test/") for page in pages] == [pages[0]] * 3
