@@ -32,8 +32,8 @@ $(READY): requirements/cpu.txt pyproject.toml
 RUN := set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
 PORT ?= 8000
 
-index: $(READY) ## Build the index from docs/ (nothing is done twice)
-	@$(RUN) -m rag.ingest docs --index $(INDEX) || [ $$? = 1 ]
+index: $(READY) ## Build the index from docs/ (nothing is done twice): [ARGS=...]
+	@$(RUN) -m rag.ingest docs --index $(INDEX) $(ARGS) || [ $$? = 1 ]
 
 COLLECTION ?= raglan
 VERSIONS = $(RUN) -m rag.versions
@@ -45,10 +45,10 @@ index-list: $(READY) ## List the index versions; a star marks the serving one
 	@$(VERSIONS) list $(WHERE)
 
 index-promote: $(READY) ## Let an index version serve: VERSION=...
-	@$(VERSIONS) promote $(VERSION) $(WHERE)
+	@$(VERSIONS) promote $(VERSION) $(WHERE) $(ARGS)
 
-index-rollback: $(READY) ## Let the index version before the serving one serve
-	@$(VERSIONS) rollback $(WHERE)
+index-rollback: $(READY) ## Let the index version serve again that served before: [ARGS=--wait]
+	@$(VERSIONS) rollback $(WHERE) $(ARGS)
 
 run: index ## Run everything on this machine; Ctrl-C stops it
 	@$(RUN) -m deployments.run run $(PROFILE) --port $(PORT)

@@ -1,6 +1,7 @@
 """A collection's folder: immutable index versions, and the file `current`, whose replacement is the one atomic switch.
 
 <index>/<collection>/current                      the id of the serving version
+<index>/<collection>/history                      the versions that served, one a line, for the way back
 <index>/<collection>/served                       the version that uploads were last written to
 <index>/<collection>/versions/<id>/engine         what the embedded store opens
 <index>/<collection>/versions/<id>/passages       Parquet parts, every passage with its vectors
@@ -10,7 +11,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,7 +52,8 @@ class Collection:
 
     def unfinished(self) -> list[str]:
         """What jobs left that were killed."""
-        return sorted({path.name for path in self.root.glob("versions/*")} - set(self.versions()))
+        found = {path.name for path in self.root.glob("versions/*")}
+        return sorted(found - {*self.versions(), self.current(), self.served()})
 
     def manifest(self, version: str) -> Manifest | None:
         return load_manifest(self.folder(version)) if version else None
@@ -68,25 +70,45 @@ class Collection:
         """Make the version a whole one."""
         save_manifest(self.folder(manifest.version), manifest)
 
-    def promote(self, version: str) -> None:
-        """Let the version serve, by one atomic switch. Raises NotFound when there is no such finished version."""
-        if version not in self.versions():
-            raise NotFound(f"there is no version {version} of {self.name}: {', '.join(self.versions())}", "version")
+    def check(self, version: str) -> None:
+        """Raise NotFound when there is no such finished version."""
+        if version not in (known := self.versions()):
+            raise NotFound(
+                f"there is no version {version} of {self.name}: `python -m rag.versions promote` lets one of "
+                f"[{', '.join(known)}] serve, and `python -m rag.ingest --rebuild` makes another",
+                "version",
+            )
+
+    def promote(self, version: str, back: bool = False) -> None:
+        """Let the version serve, by one atomic switch; `back`: as one step back. Raises NotFound, as `check` does."""
+        self.check(version)
+        if not back:
+            known = [other for other in promoted(self.history(), self.current(), version) if other in self.versions()]
+            write_atomically(self.root / "history", "".join(f"{other}\n" for other in known))
         write_atomically(self.root / "current", f"{version}\n")
 
     def serve(self, version: str) -> None:
         """Note that uploads are written to this version from now on."""
         write_atomically(self.root / "served", f"{version}\n")
 
-    def before(self, version: str) -> str:
-        """The newest finished version that is older; empty when there is none."""
-        return max((other for other in self.versions() if other < version), default="")
+    def history(self) -> list[str]:
+        """The versions that were promoted, the last one last."""
+        return self._named("history").split()
 
-    def prunable(self, keep: int) -> list[str]:
-        """The finished versions over `keep`, oldest first; never those in use, nor the one to roll back to."""
-        held = {self.current(), self.served(), self.before(self.current())}
+    def before(self) -> str:
+        """The version that served before the serving one, and is still there; empty when none is known."""
+        return before(self.history(), self.current(), self.versions())
+
+    def prunable(self, keep: int, also: Iterable[str] = ()) -> list[str]:
+        """The finished versions over `keep`, oldest first; never those in use, the one to roll back to, or `also`."""
+        held = {self.current(), self.served(), self.before(), *also}
         free = [version for version in self.versions() if version not in held]
         return free[: max(len(self.versions()) - keep, 0)]
+
+    def clear(self, version: str) -> None:
+        """Delete what the embedded store holds of a version; its parts stay."""
+        if self.engine(version).exists():
+            shutil.rmtree(self.engine(version))
 
     def remove(self, version: str) -> None:
         """Delete a version's folder, its manifest first: what is left of it then counts as unfinished."""
@@ -117,6 +139,18 @@ class Collection:
             return (self.root / file).read_text().strip()
         except FileNotFoundError:
             return ""
+
+
+def promoted(history: Sequence[str], serving: str, version: str) -> list[str]:
+    """The history once `version` serves after `serving`: each once, and none that was left by a way back."""
+    known = history[: history.index(serving) + 1] if serving in history else [serving] if serving else []
+    return [*(other for other in known if other != version), version]
+
+
+def before(history: Sequence[str], serving: str, versions: Sequence[str]) -> str:
+    """The last of `versions` that served before `serving`; empty when none is known."""
+    earlier = history[: history.index(serving)] if serving in history else []
+    return next((other for other in reversed(earlier) if other in versions), "")
 
 
 def state_folder(index: Path, qdrant_url: str) -> Path:

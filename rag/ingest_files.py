@@ -5,7 +5,9 @@ Imports what is heavy only once there is something to do: an up-to-date index is
 
 import argparse
 import asyncio
+import errno
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from rag.ingest_scan import CONFLICT, Origin, Scan, gone_keys, scan
 from rag.manifest import Manifest, Unreadable, write_atomically
 from rag.read import READERS, ReadConfig
 from rag.scan import DEFAULT_SCANNER
+from rag.store import IndexConfig
 
 TOKEN_BYTES = 2_000_000_000
 """Some 40,000 passages of 128 tokens."""
@@ -27,6 +30,8 @@ SHOWN = 20
 """Suspicious passages that are printed; the report holds all."""
 KEPT = 3
 """Versions kept at least."""
+GONE = os.strerror(errno.ENOENT)
+"""How the reason ends for what is listed and yet not there."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,28 +55,40 @@ def run(args: argparse.Namespace, collection: Collection) -> int:
     if args.report and not args.report.parent.is_dir():
         raise InvalidInput(f"--report: there is no folder {args.report.parent}", "report")
     origin = Origin("", args.tenant, tuple(args.group), tuple(args.tag), args.url_prefix)
-    settings = json.dumps([embed.model, embed.dimensions, ChunkConfig().model_dump()])
-    found = scan(args.sources, origin, settings, ReadConfig())
-    parent = collection.manifest(collection.current()) if not args.rebuild else None
+    read, chunk = ReadConfig.model_validate_json(args.read), ChunkConfig.model_validate_json(args.chunk)
+    index = IndexConfig.model_validate_json(args.engine)
+    found = scan(args.sources, origin, settings(embed, chunk, read, args.scanner), read)
+    serving = collection.current()
+    if serving and not args.rebuild:
+        collection.check(serving)
+    parent = collection.manifest(serving) if not args.rebuild else None
     if parent and parent.items:
         check_embedder(parent, embed)
     wanted, failed = merged(parent, found)
-    if parent and unchanged(parent, wanted, failed):
+    if parent and unchanged(parent, wanted, failed, index):
         print(f"index is up to date: {parent.documents} documents in {collection.root}")
         return report(args, collection, parent)
     for key in [key for key, one in failed.items() if one.reason.startswith(CONFLICT) and key in found.items]:
         wanted[key] = failed.pop(key).hash
     from rag.ingest_job import Job
+    from rag.ingest_rows import RowConfig
 
-    job = Job(collection, args, embed, found)
+    job = Job(collection, args, RowConfig(read, chunk, embed, args.scanner), found)
     manifest = asyncio.run(job.run(wanted, failed, parent))
     removed = len(set(parent.items) - set(wanted)) if parent else 0
-    state = "not promoted" if args.no_promote else "serving"
+    state = "serving" if job.promoted else "not promoted"
     print(
         f"{job.done} documents indexed, {removed} removed, {len(wanted) - job.done} unchanged, "
         f"{manifest.duplicates} repeated passages left out: version {manifest.version} ({state}) in {collection.root}"
     )
     return report(args, collection, manifest)
+
+
+def settings(embed: EmbedConfig, chunk: ChunkConfig, read: ReadConfig, scanner: str) -> str:
+    """All that passages depend on beside their item; what is as by default is not named, so that hashes last."""
+    other = {"read": read.model_dump(exclude_defaults=True)} if read != ReadConfig() else {}
+    named = other | ({"scanner": scanner} if scanner != DEFAULT_SCANNER else {})
+    return json.dumps([embed.model, embed.dimensions, chunk.model_dump(), *([named] if named else [])])
 
 
 def check_embedder(parent: Manifest, embed: EmbedConfig) -> None:
@@ -89,7 +106,8 @@ def check_embedder(parent: Manifest, embed: EmbedConfig) -> None:
 def merged(parent: Manifest | None, found: Scan) -> tuple[dict[str, str], dict[str, Unreadable]]:
     """What the next version holds and what cannot be read: of other sources as before, of these as it was found.
 
-    An item that could not be read is not tried again until it changes.
+    An item that could not be read is not tried again until it changes. What could not even be opened, but is there,
+    stays as it was.
     """
     wanted, failed = found.hashes(), dict(found.unreadable)
     if parent is None:
@@ -100,11 +118,16 @@ def merged(parent: Manifest | None, found: Scan) -> tuple[dict[str, str], dict[s
         if key not in mine or wanted.get(key) == known.hash:
             failed[key] = known
             wanted.pop(key, None)
+    closed = {key: None for key, one in found.unreadable.items() if not one.hash and not one.reason.endswith(GONE)}
+    kept |= {key: parent.items[key] for key in gone_keys(parent.items, closed)}
     return kept | wanted, failed
 
 
-def unchanged(parent: Manifest, wanted: dict[str, str], failed: dict[str, Unreadable]) -> bool:
-    return dict(parent.items) == wanted and dict(parent.unreadable) == failed
+def unchanged(parent: Manifest, wanted: dict[str, str], failed: dict[str, Unreadable], index: IndexConfig) -> bool:
+    """Whether the next version would hold what `parent` holds, in an engine of the same settings."""
+    built = {name: value for name, value in parent.engine.items() if name != "kind"}
+    same = IndexConfig().model_dump() | built == index.model_dump()
+    return same and dict(parent.items) == wanted and dict(parent.unreadable) == failed
 
 
 def report(args: argparse.Namespace, collection: Collection, manifest: Manifest) -> int:
@@ -168,6 +191,8 @@ def parser() -> argparse.ArgumentParser:
         help="most bytes of token vectors kept for the reranker, about 400 a token; 0: none are made",
     )
     add("--scanner", default=DEFAULT_SCANNER, help="what scores passages for instructions to the model, as MODULE:NAME")
+    add("--chunk", default="{}", help='JSON with settings of chunk, such as {"max_tokens": 128}')
+    add("--read", default="{}", help='JSON with settings of read, such as {"max_pages": 2000}')
     add("--engine", default="{}", help='JSON with settings of store.index, such as {"quantization": "scalar"}')
     add("--qdrant-url", default="", help="write to this Qdrant server instead of the embedded store")
     add("--api-key-file", type=Path, help="file that holds the Qdrant server's key")

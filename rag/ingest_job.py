@@ -15,7 +15,6 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from rag import parts
-from rag.chunk import ChunkConfig
 from rag.collection import Collection
 from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.errors import RaglanError
@@ -23,7 +22,6 @@ from rag.ingest_build import DiskFull, Plan, check_room, is_full, load, plan
 from rag.ingest_rows import Embedded, Prepared, Preparer, RowConfig, embedded
 from rag.ingest_scan import Item, Scan
 from rag.manifest import Manifest, Unreadable
-from rag.read import ReadConfig
 from rag.scan import find_scanner
 from rag.store import IndexConfig
 from rag.token_files import token_bytes
@@ -44,36 +42,44 @@ class EngineFailed(RaglanError):
 
 
 class Job:
-    """Builds a version of `collection`. `done` counts the items that were read for it. Raises InvalidInput."""
+    """Builds a version of `collection`. `done` counts the items that were read for it, `promoted` says that it serves.
 
-    def __init__(self, collection: Collection, args: argparse.Namespace, embed: EmbedConfig, found: Scan) -> None:
+    Raises InvalidInput.
+    """
+
+    def __init__(self, collection: Collection, args: argparse.Namespace, config: RowConfig, found: Scan) -> None:
         self.collection = collection
         self.args = args
         self.found = found
-        self.config = RowConfig(ReadConfig(), ChunkConfig(), embed, args.scanner)
+        self.config = config
         find_scanner(args.scanner)
         index = IndexConfig.model_validate_json(args.engine)
-        self.engine = make_engine(collection, embed.dimensions, args.qdrant_url, args.api_key_file, index)
+        self.engine = make_engine(collection, config.embed.dimensions, args.qdrant_url, args.api_key_file, index)
         self.done = 0
+        self.promoted = False
 
     async def run(self, wanted: dict[str, str], failed: dict[str, Unreadable], parent: Manifest | None) -> Manifest:
         """Return the finished version's manifest; what turns out to be unreadable moves from `wanted` to `failed`.
 
         Raises DiskFull, and what the store raises. The serving version is untouched then, and the next run uses again
-        what this one has embedded.
+        what this one has embedded. A version without a document, for want of one that can be read, is not promoted.
         """
-        version = self.collection.start()
         try:
-            await asyncio.to_thread(self.rows, version, wanted, failed)
+            for dead in self.collection.unfinished():
+                await self.engine.clear(dead)
+            version = self.collection.start()
+            await asyncio.to_thread(self.rows, version, wanted, failed, parent)
             planned = await asyncio.to_thread(plan, self.collection.folder(version), wanted)
             failed |= {key: Unreadable(hash=wanted.pop(key), reason=why) for key, why in planned.conflicts.items()}
             await self.fill(version, planned)
             manifest = self.manifest(version, wanted, failed, planned, parent)
             self.collection.finish(manifest)
             await self.engine.finish(version)
-            if not self.args.no_promote:
+            if not self.args.no_promote and (wanted or not failed):
                 await self.engine.promote(version)
-            for old in (*self.collection.prunable(self.args.keep), *self.collection.unfinished()):
+                self.promoted = True
+            held = {version, await self.engine.current(), await self.engine.before()}
+            for old in (*self.collection.prunable(self.args.keep, held), *self.collection.unfinished()):
                 await self.engine.remove(old)
             return manifest
         except OSError as error:
@@ -83,8 +89,14 @@ class Job:
         finally:
             await self.engine.close()
 
-    def rows(self, version: str, wanted: dict[str, str], failed: dict[str, Unreadable]) -> None:
-        """Gather the version's Parquet parts: of older versions and killed jobs what fits, and what is new."""
+    def rows(
+        self, version: str, wanted: dict[str, str], failed: dict[str, Unreadable], parent: Manifest | None
+    ) -> None:
+        """Gather the version's Parquet parts: of older versions and killed jobs what fits, and what is new.
+
+        An item that could not be read for a passing reason stays as it is in `parent`.
+        """
+        stay: dict[str, str] = {}
         folder = self.collection.folder(version)
         dimensions = self.config.embed.dimensions
         others = [] if self.args.rebuild else self.others(version)
@@ -96,12 +108,17 @@ class Job:
                 writer.add(made.rows, made.tokens)
                 for one in prepared:
                     if one.reason:
-                        failed[one.item.key] = Unreadable(hash=wanted.pop(one.item.key), reason=one.reason)
+                        key, hash_ = one.item.key, wanted.pop(one.item.key)
+                        failed[key] = Unreadable(hash="" if one.passing else hash_, reason=one.reason)
+                        if one.passing and parent and key in parent.items:
+                            stay[key] = parent.items[key]
                         tqdm.write(f"{one.item.path}: {one.reason}")
                     else:
                         self.done += 1
                 progress.update(len(prepared))
         writer.flush()
+        if stay:
+            wanted |= dict(parts.reuse(others, folder / "passages", set(stay.items()), dimensions))
 
     def others(self, version: str) -> list[Path]:
         """Folders whose parts may be used again: the serving version's, then the newest first."""
@@ -164,8 +181,10 @@ class Job:
             passages=planned.passages,
             duplicates=planned.duplicates,
             suspicious=tuple(planned.suspicious),
+            read=self.config.read.model_dump(mode="json"),
             chunk=self.config.chunk.model_dump(mode="json"),
             embed=self.config.embed.model_dump(mode="json"),
+            scanner=self.config.scanner,
             engine=self.engine.settings(),
             code=code_version(),
         )

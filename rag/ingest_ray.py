@@ -7,6 +7,7 @@ the job writes as they come: a killed job has lost only what was on its way.
 import os
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from rag.embed import SentenceEmbedder
@@ -66,5 +67,5 @@ class Embedding:
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
         prepared = [pickle.loads(one) for one in batch["prepared"]]  # noqa: S301
         made = embedded(prepared, self._embedder, self._scanner)
-        bare = [Prepared(one.item, reason=one.reason) for one in prepared]
+        bare = [replace(one, rows=(), texts=()) for one in prepared]
         return {"batch": [pickle.dumps((bare, made))]}

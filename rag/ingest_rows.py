@@ -39,12 +39,16 @@ class RowConfig:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An item's rows without dense vectors and the texts to embed for them; or the `reason` why there are none."""
+    """An item's rows without dense vectors and the texts to embed for them; or the `reason` why there are none.
+
+    `passing`: that is not the item's own fault, and another run may read it.
+    """
 
     item: Item
     rows: tuple[dict[str, Any], ...] = ()
     texts: tuple[str, ...] = ()
     reason: str = ""
+    passing: bool = False
 
 
 class Preparer:
@@ -62,7 +66,7 @@ class Preparer:
             if not passages:
                 raise UnreadableDocument("the document holds no text", "file")
         except (RaglanError, OSError) as error:
-            return Prepared(item, reason=str(error))
+            return Prepared(item, reason=str(error), passing=isinstance(error, OSError))
         texts = tuple(embedded_text(passage) for passage in passages)
         rows = tuple(with_sides(p, text, item) for p, text in zip(passages, texts, strict=True))
         return Prepared(item, rows, texts)

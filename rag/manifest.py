@@ -12,7 +12,7 @@ NAME = "manifest.json"
 
 
 class Unreadable(BaseModel):
-    """An item that gave no passages, and why."""
+    """An item that gave no passages, and why. Without a `hash` the next run reads it again."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,8 +47,10 @@ class Manifest(BaseModel):
     passages: int = 0
     duplicates: int = 0
     suspicious: tuple[Suspicious, ...] = ()
+    read: Mapping[str, Any] = {}
     chunk: Mapping[str, Any] = {}
     embed: Mapping[str, Any] = {}
+    scanner: str = ""
     engine: Mapping[str, Any] = {}
     code: Mapping[str, str] = {}
 

@@ -27,7 +27,7 @@ class ServingStore:
         self.version = ""
 
     async def open(self) -> None:
-        """Open the current version, made empty if there is none. Raises StoreLocked and StoreMismatch."""
+        """Open the current version, made empty if there is none. Raises NotFound, StoreLocked and StoreMismatch."""
         if self._config.kind == "server":
             self._store = open_store(self._config, self._dimensions)
             return
@@ -66,7 +66,8 @@ class ServingStore:
 
     async def follow(self) -> bool:
         """Take up the current version if it is another one; True when it was. Where it raises, the version that serves
-        goes on: StoreMismatch for one that another embedder built, and what the store raises.
+        goes on: NotFound for one without a manifest, StoreMismatch for one that another embedder built, and what the
+        store raises.
         """
         version = "" if self._config.kind == "server" else self._collection.current()
         if version in ("", self.version):
@@ -90,6 +91,7 @@ class ServingStore:
         await self._opened_store().close()
 
     async def _opened(self, version: str) -> Store:
+        self._collection.check(version)
         config = self._config.model_copy(update={"path": self._collection.engine(version)})
         return await asyncio.to_thread(open_store, config, self._dimensions)
 

@@ -4,11 +4,12 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rag.collection import Collection, state_folder
-from rag.errors import RaglanError
+from rag.errors import NotFound, RaglanError
 
 if TYPE_CHECKING:
     from rag.store import IndexConfig, Store
@@ -37,8 +38,18 @@ class Engine(Protocol):
         """The serving version; empty when there is none."""
         ...
 
-    async def promote(self, version: str) -> None:
-        """Let a finished version serve, by one atomic switch. Raises NotFound when there is none of this id."""
+    async def before(self) -> str:
+        """The version that served before the serving one; empty when none is known."""
+        ...
+
+    async def promote(self, version: str, back: bool = False) -> None:
+        """Let a finished version serve, by one atomic switch; `back`: as one step back, so that the one it takes the
+        place of is not the one before it. Raises NotFound when there is none of this id.
+        """
+        ...
+
+    async def clear(self, version: str) -> None:
+        """Delete what an unfinished version takes beside its parts."""
         ...
 
     async def remove(self, version: str) -> None:
@@ -80,8 +91,14 @@ class FolderEngine:
     async def current(self) -> str:
         return self._collection.current()
 
-    async def promote(self, version: str) -> None:
-        self._collection.promote(version)
+    async def before(self) -> str:
+        return self._collection.before()
+
+    async def promote(self, version: str, back: bool = False) -> None:
+        self._collection.promote(version, back)
+
+    async def clear(self, version: str) -> None:
+        await asyncio.to_thread(self._collection.clear, version)
 
     async def remove(self, version: str) -> None:
         await asyncio.to_thread(self._collection.remove, version)
@@ -116,7 +133,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     collection = Collection(state_folder(args.index, args.qdrant_url), args.collection)
     try:
-        return asyncio.run(run(args, collection))
+        with nullcontext() if args.command == "list" else collection.job(args.wait):
+            return asyncio.run(run(args, collection))
     except RaglanError as error:
         print(f"rag.versions: {error}", file=sys.stderr)
         return 2
@@ -130,8 +148,9 @@ async def run(args: argparse.Namespace, collection: Collection) -> int:
             for version in await engine.versions():
                 print(line(collection, version, serving))
             return 0
-        version = args.version if args.command == "promote" else await before(engine)
-        await engine.promote(version)
+        back = args.command == "rollback"
+        version = await before(engine) if back else args.version
+        await engine.promote(version, back)
         print(f"{collection.name} serves version {version}")
         return 0
     finally:
@@ -139,14 +158,10 @@ async def run(args: argparse.Namespace, collection: Collection) -> int:
 
 
 async def before(engine: Engine) -> str:
-    """The newest finished version that is older than the serving one. Raises NotFound when there is none."""
-    from rag.errors import NotFound
-
-    serving = await engine.current()
-    older = [version for version in await engine.versions() if version < serving]
-    if not older:
-        raise NotFound("there is no version before the serving one", "version")
-    return older[-1]
+    """The version that served before the serving one. Raises NotFound when none is known."""
+    if version := await engine.before():
+        return version
+    raise NotFound("there is no version before the serving one on record: `list` shows what `promote` takes", "version")
 
 
 def line(collection: Collection, version: str, serving: str) -> str:
@@ -164,11 +179,13 @@ def parser() -> argparse.ArgumentParser:
     for name, about in (
         ("list", "list the versions; a star marks the serving one"),
         ("promote", "let a version serve"),
-        ("rollback", "let the version before the serving one serve"),
+        ("rollback", "let the version that served before the serving one serve again"),
     ):
         command = commands.add_parser(name, help=about)
         if name == "promote":
             command.add_argument("version")
+        if name != "list":
+            command.add_argument("--wait", action="store_true", help="wait for a job on the collection, not give up")
         command.add_argument("--index", type=Path, default=Path("var/index"), help="folder of all collections")
         command.add_argument("--collection", default="raglan", help="name of the collection")
         command.add_argument("--qdrant-url", default="", help="the Qdrant server, where it is not the embedded store")

@@ -1,6 +1,7 @@
 """Index versions on a Qdrant server: the collection NAME@<version>, and the alias NAME, switched by one operation.
 
-The alias NAME@<version>.whole marks a finished version. Manifests and Parquet parts stay with the job, in a folder.
+The alias NAME@<version>.whole marks a finished version. The aliases NAME@served.<n> are the versions that were
+promoted, the last one last; the switch sets them too. Manifests and Parquet parts stay with the job, in a folder.
 """
 
 from pathlib import Path
@@ -10,12 +11,13 @@ from pydantic import SecretStr
 from qdrant_client import AsyncQdrantClient, models
 
 from rag.carry import Uploads, carry
-from rag.collection import Collection
+from rag.collection import Collection, before, promoted
 from rag.errors import NotFound
 from rag.store import IndexConfig, Store, StoreConfig
 from rag.store_qdrant import QdrantStore, connect, reaching
 
 WHOLE = ".whole"
+SERVED = "served."
 
 
 def connected(url: str, key: Path | None) -> AsyncQdrantClient:
@@ -49,8 +51,8 @@ class ServerEngine:
 
     async def versions(self) -> list[str]:
         prefix = f"{self._name}@"
-        names = (await self._aliases()).items()
-        return sorted(name[len(prefix) : -len(WHOLE)] for name, _ in names if name.startswith(prefix))
+        names = [name for name in await self._aliases() if name.startswith(prefix)]
+        return sorted(name[len(prefix) : -len(WHOLE)] for name in names if name.endswith(WHOLE))
 
     async def current(self) -> str:
         return (await self._aliases()).get(self._name, "").removeprefix(f"{self._name}@")
@@ -59,7 +61,11 @@ class ServerEngine:
         async with reaching():
             await self._client.update_collection_aliases([self._alias(f"{self._name}@{version}{WHOLE}", version)])
 
-    async def promote(self, version: str) -> None:
+    async def before(self) -> str:
+        history = list((await self._history()).values())
+        return before(history, await self.current(), await self.versions())
+
+    async def promote(self, version: str, back: bool = False) -> None:
         """Uploads are carried over before the switch, and those that came in between after it.
 
         A collection of the plain name, which is no alias, gives way: for a moment there is none then.
@@ -76,18 +82,28 @@ class ServerEngine:
                 carried = await carry(old, new)
             if plain:
                 await self._client.delete_collection(self._name)
-            alias = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=self._name))
+            gone, history = [self._name] if serving else [], list[str]()
+            if not back:
+                known = await self._history()
+                gone, history = [*gone, *known], promoted(list(known.values()), serving, version)
             await self._client.update_collection_aliases(
-                [*([alias] if serving else []), self._alias(self._name, version)]
+                [
+                    *map(no_alias, gone),
+                    self._alias(self._name, version),
+                    *(self._alias(f"{self._name}@{SERVED}{n:04}", other) for n, other in enumerate(history)),
+                ]
             )
             if serving and serving != version:
                 await carry(old, new, carried)
         if version in self._collection.versions():
-            self._collection.promote(version)
+            self._collection.promote(version, back)
 
-    async def remove(self, version: str) -> None:
+    async def clear(self, version: str) -> None:
         async with reaching():
             await self._client.delete_collection(f"{self._name}@{version}")
+
+    async def remove(self, version: str) -> None:
+        await self.clear(version)
         self._collection.remove(version)
 
     def settings(self) -> dict[str, Any]:
@@ -95,6 +111,12 @@ class ServerEngine:
 
     async def close(self) -> None:
         await self._client.close()
+
+    async def _history(self) -> dict[str, str]:
+        """The versions that served by their aliases, the last one last; one that was deleted has lost its alias."""
+        prefix = f"{self._name}@"
+        found = sorted((await self._aliases()).items())
+        return {alias: of.removeprefix(prefix) for alias, of in found if alias.startswith(prefix + SERVED)}
 
     async def _aliases(self) -> dict[str, str]:
         """Collections by their aliases, of this name only."""
@@ -107,3 +129,7 @@ class ServerEngine:
         return models.CreateAliasOperation(
             create_alias=models.CreateAlias(collection_name=f"{self._name}@{version}", alias_name=alias)
         )
+
+
+def no_alias(alias: str) -> models.DeleteAliasOperation:
+    return models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))

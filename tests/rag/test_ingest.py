@@ -208,7 +208,8 @@ def test_an_up_to_date_index_loads_no_model(folder: Path) -> None:
         "heavy = {'torch', 'transformers', 'qdrant_edge', 'llama_index', 'ray', 'pyarrow'} & set(sys.modules);"
         "sys.exit(f'{code} {heavy}' if code or heavy else 0)"
     )
-    command = [sys.executable, "-c", program, str(folder), "--index", index, "--dimensions", "64"]
+    options = ["--index", index, "--dimensions=64", "--scanner=rag.fakes:FakeScanner"]
+    command = [sys.executable, "-c", program, str(folder), *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "up to date" in done.stdout

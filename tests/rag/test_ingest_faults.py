@@ -154,7 +154,8 @@ points = {
     "plan": ("plan", rag.ingest_job, 1),
     "load": ("batches", rag.ingest_build, 2),
     "manifest": ("write_atomically", rag.manifest, 1),
-    "switch": ("write_atomically", rag.collection, 1),
+    "history": ("write_atomically", rag.collection, 1),
+    "switch": ("write_atomically", rag.collection, 2),
 }
 if point in points:
     dying(*points[point])
@@ -169,7 +170,14 @@ sys.exit(status)
 
 
 def child(point: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    arguments = ["--index", str(folder.parent / "index"), "--dimensions", "64", "--scanner=", str(folder)]
+    arguments = [
+        "--index",
+        str(folder.parent / "index"),
+        "--dimensions",
+        "64",
+        "--scanner=rag.fakes:FakeScanner",
+        str(folder),
+    ]
     command = [sys.executable, "-c", CHILD, point, *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path(__file__).parents[2])
 
@@ -179,7 +187,10 @@ def grow(folder: Path) -> None:
         (folder / f"{n}.md").write_text(f"# Part {n}\n\n" + " ".join(f"w{n}x{m}" for m in range(40)))
 
 
-@pytest.mark.parametrize(("point", "left"), [("parts", 3), ("plan", 0), ("load", 0), ("manifest", 0), ("switch", 0)])
+@pytest.mark.parametrize(
+    ("point", "left"),
+    [("parts", 3), ("plan", 0), ("load", 0), ("manifest", 0), ("history", 0), ("switch", 0)],
+)
 def test_a_killed_job_leaves_what_serves_and_the_next_finishes_it(folder: Path, point: str, left: int) -> None:
     assert run(folder) == 0
     grow(folder)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rag.collection import Collection
+from rag.errors import NotFound
 from rag.serving import ServingStore
 from rag.sparse import document_vector
 from rag.store import Entry, Store, StoreConfig, StoreMismatch, open_store
@@ -97,6 +98,21 @@ async def test_uploads_and_searches_during_a_switch(tmp_path: Path) -> None:
     assert await following is True
     assert (await texts(store)).keys() == {"new", *(f"up{n}" for n in range(20))}
     await store.close()
+
+
+async def test_a_version_that_is_gone_is_refused_and_not_made_empty(tmp_path: Path) -> None:
+    collection = Collection(tmp_path, "raglan")
+    await make_version(collection, [entry("old", origin="")])
+    store = await serving(tmp_path)
+    gone = await make_version(collection, [entry("new", origin="")])
+    collection.remove(gone)
+    with pytest.raises(NotFound, match=f"there is no version {gone} of raglan"):
+        await store.follow()
+    assert (await texts(store)).keys() == {"old"}
+    await store.close()
+    with pytest.raises(NotFound, match=gone):
+        await serving(tmp_path)
+    assert not collection.folder(gone).exists()
 
 
 async def test_a_version_of_other_dimensions_is_refused_and_the_old_one_serves_on(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Listing, promotion, rollback and pruning of index versions, in folders and on a Qdrant server."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -56,22 +57,56 @@ def test_promotion_and_rollback(
     assert main(["rollback", *where]) == 0
     assert main(["rollback", *where]) == 0
     assert serving() == "one"
+    assert main(["rollback", *where]) == 2
+    with Collection(index, "raglan").job():
+        assert main(["list", *where]) == 0
+        for command in (["rollback"], ["promote", last]):
+            assert main([*command, *where]) == 2
+            assert "another job" in capsys.readouterr().err
+    assert serving() == "one"
     assert main(["promote", "never", *where]) == 2
     assert "no version never" in capsys.readouterr().err
 
 
 def test_old_versions_are_kept_up_to_a_bound(tmp_path: Path) -> None:
     collection = Collection(tmp_path, "raglan")
-    made = []
-    for _ in range(6):
-        made.append(collection.start())
-        collection.finish(Manifest(version=made[-1], created="", collection="raglan"))
+    made = versions(collection, 6)
     assert made == sorted(made) == collection.versions()
+    collection.promote(made[2])
     collection.promote(made[3])
     collection.serve(made[0])
     assert collection.prunable(3) == [made[1], made[4], made[5]]
     assert collection.prunable(5) == [made[1]]
     assert collection.prunable(0) == [made[1], made[4], made[5]]
+    assert collection.prunable(0, {made[5]}) == [made[1], made[4]]
+
+
+def versions(collection: Collection, count: int) -> list[str]:
+    made = []
+    for _ in range(count):
+        made.append(collection.start())
+        collection.finish(Manifest(version=made[-1], created="", collection=collection.name))
+    return made
+
+
+def test_the_way_back_leads_to_what_served(tmp_path: Path) -> None:
+    collection = Collection(tmp_path, "raglan")
+    good, bad, unused, newer = versions(collection, 4)
+    assert collection.before() == ""
+    collection.promote(good)
+    assert collection.before() == ""
+    collection.promote(bad)
+    collection.promote(collection.before(), back=True)
+    assert (collection.current(), collection.before()) == (good, "")
+    collection.promote(newer)
+    assert collection.before() == good  # neither the bad one nor the one that never served
+    collection.promote(unused)
+    collection.remove(newer)
+    assert collection.before() == good
+    collection.promote(good)
+    assert collection.before() == unused
+    collection.promote(good)
+    assert collection.before() == unused
 
 
 def test_servers_have_folders_of_their_own() -> None:
@@ -113,15 +148,56 @@ async def test_a_server_switches_by_its_alias(tmp_path: Path) -> None:
     assert await seen() == {"two", "up", "early"}
 
     await QdrantStore(client, "team", 4).delete("early", "default")
-    await engine.promote(await before(engine))
+    await engine.promote(await before(engine), back=True)
     assert await seen() == {"one", "up"}
     with pytest.raises(NotFound, match="no version before"):
         await before(engine)
     with pytest.raises(NotFound, match="no version nothing"):
         await engine.promote("nothing")
+    third = await server_version(engine, collection, "three")
+    await engine.promote(third)
+    assert await before(engine) == collection.before() == first
     await engine.remove(second)
-    assert await engine.versions() == collection.versions() == [first]
+    assert await engine.versions() == collection.versions() == [first, third]
+    await engine.promote(first)
+    assert await before(engine) == third
+    await engine.clear(third)
+    assert await engine.versions() == [first]
+    assert await engine.before() == ""
     await engine.close()
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
+def test_a_job_keeps_what_serves_on_the_server_whatever_this_machine_thinks(
+    tmp_path: Path, counting: type[CountingEmbedder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = AsyncQdrantClient(":memory:")
+    monkeypatch.setattr("rag.versions_server.connected", lambda url, key: client)
+
+    async def stays() -> None:
+        """The server outlives the job's connection."""
+
+    monkeypatch.setattr(client, "close", stays)
+    url = "http://qdrant:6333"
+    collection = Collection(state_folder(tmp_path / "index", url), "raglan")
+    docs = tmp_path / "docs"
+    docs.mkdir()
+
+    def run(text: str, *more: str) -> str:
+        (docs / "a.md").write_text(text)
+        where = [f"--index={tmp_path / 'index'}", f"--qdrant-url={url}", "--dimensions=64", "--keep=1"]
+        assert ingest([str(docs), *where, *more]) == 0
+        return collection.versions()[-1]
+
+    first, second = run("one"), run("two")
+    elsewhere = ServerEngine(client, Collection(tmp_path / "elsewhere", "raglan"), None)
+    asyncio.run(elsewhere.promote(first, back=True))
+    assert collection.current() == second
+    third = run("three", "--no-promote")
+    fourth = run("four", "--no-promote")
+    assert asyncio.run(elsewhere.current()) == first
+    assert asyncio.run(elsewhere.versions()) == [first, second, fourth]
+    assert third not in collection.versions()
 
 
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
