@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arguments import existing, positive
 from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.types import Vector
 
@@ -85,14 +86,14 @@ def parity_texts(corpus: Path | None, limit: int) -> list[str]:
     return [line for page in pages for line in page.splitlines() if line.strip()][:limit]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2, help="threads for the passages")
-    parser.add_argument("--rounds", type=int, default=200, help="questions embedded")
-    parser.add_argument("--corpus", type=Path, help="a BEIR corpus.jsonl for parity; none: the handbook")
-    parser.add_argument("--texts", type=int, default=500, help="texts compared for parity")
+    parser.add_argument("--threads", type=positive, default=2, help="threads for the passages")
+    parser.add_argument("--rounds", type=positive, default=200, help="questions embedded")
+    parser.add_argument("--corpus", type=existing, help="a BEIR corpus.jsonl for parity; none: the handbook")
+    parser.add_argument("--texts", type=positive, default=500, help="texts compared for parity")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     texts = parity_texts(args.corpus, args.texts)
     for choice in ("onnx fp32", "onnx int8"):
         load(choice, 1)  # exports, which is not measured

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.arguments import positive
 from benchmarks.fleet_plot import draw
 from benchmarks.fleet_world import GPUS_PER_NODE, RATE, STEP_S, TARGET, PoolSpec, Record, World
 
@@ -111,7 +112,7 @@ def table(rows: Sequence[Row]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--days", type=int, default=7)
+    parser.add_argument("--days", type=positive, default=7)
     parser.add_argument("--out", type=Path, default=Path("var/bench"), help="folder of fleet.json and fleet.png")
     given = parser.parse_args(arguments)
     rows, records = simulate(given.seed, given.days)

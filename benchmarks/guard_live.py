@@ -12,6 +12,7 @@ import hashlib
 import json
 import random
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ import aiohttp
 import numpy as np
 import yaml
 
+from benchmarks.arguments import positive
 from benchmarks.serving_load import Answer, exchange, read
 from benchmarks.serving_process import running
 from benchmarks.serving_prompts import QUESTIONS
@@ -44,14 +46,17 @@ SHORT = "/tmp"  # noqa: S108  a socket's path has at most 97 characters
 Answers = dict[str, list[Answer]]
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write the JSON; 1 when an answer failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20, help="times that each question is asked (default: 20)")
+    parser.add_argument("--rounds", type=positive, default=20, help="times that each question is asked (default: 20)")
     parser.add_argument("--ways", type=ways, default=list(WAYS), help=f"some of {','.join(WAYS)}")
-    parser.add_argument("--max-tokens", type=int, default=128, help="longest answer; the demo model ends by itself")
+    parser.add_argument(
+        "--max-tokens", type=positive, default=128, help="longest answer; the demo model ends by itself"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "var" / "bench" / "guard_live.json")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server under test is ended then, too
     keys = {way: secrets.token_urlsafe(16) for way in args.ways}
     profile = yaml.safe_load((ROOT / "cluster" / "local.yaml").read_text())
     profile["applications"][0]["args"]["http"]["api_keys"] = [

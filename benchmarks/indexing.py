@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import natural, positive
+from benchmarks.serving_process import stop
 from rag.chunk import embedded_text
 from rag.collection import Collection
 from rag.embed import EmbedConfig, SentenceEmbedder, TokenCounter
@@ -87,13 +90,17 @@ def run(sources: Path, index: Path, arguments: list[str]) -> dict[str, float]:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert process.stderr is not None
     seen, told = dict[str, float](), b""
-    while piece := os.read(process.stderr.fileno(), 65_536):
-        told += piece
-        for stage, bar in STAGES.items():
-            if bar in told:
-                seen.setdefault(stage, time.perf_counter() - begin)
-    process.stderr.close()
-    _, status, used = os.wait4(process.pid, 0)
+    try:
+        with process.stderr as stderr:
+            while piece := os.read(stderr.fileno(), 65_536):
+                told += piece
+                for stage, bar in STAGES.items():
+                    if bar in told:
+                        seen.setdefault(stage, time.perf_counter() - begin)
+        _, status, used = os.wait4(process.pid, 0)
+    except BaseException:
+        stop(process)
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)
     total = time.perf_counter() - begin
     if process.returncode:
@@ -151,13 +158,14 @@ def recognise(folder: Path, documents: int, runs: int) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.indexing", description=__doc__)
-    parser.add_argument("--documents", type=int, default=240, help="documents of ten passages")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--documents", type=positive, default=240, help="documents of ten passages")
+    parser.add_argument("--runs", type=positive, default=3)
     parser.add_argument("--ray", choices=("auto", "always", "never"), default="auto", help="as the job takes it")
     parser.add_argument("--scanner", default=DEFAULT_SCANNER, help="as the job takes it; empty: none")
-    parser.add_argument("--unchanged", type=int, default=10_000, help="documents to recognise; 0: leave that out")
+    parser.add_argument("--unchanged", type=natural, default=10_000, help="documents to recognise; 0: leave that out")
     parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
     args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the job and its folder are gone then, too
     SentenceEmbedder(EmbedConfig()).load()  # exports the model, which is not measured
     with tempfile.TemporaryDirectory() as folder:
         figures = {"cores": os.cpu_count(), "ray": args.ray, "scanner": args.scanner, **measure(Path(folder), args)}

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.arguments import existing
 from benchmarks.intervals import bootstrap
 from guardrails.mask import find
 
@@ -119,14 +120,16 @@ def masked_in_clean(path: Path) -> dict[str, Any]:
     return {"passages": passages, "masks_per_1000": 1000 * kinds.total() / max(passages, 1), "kinds": dict(kinds)}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--clean", type=Path, action="append", default=[])
+    parser.add_argument("--clean", type=existing, action="append", default=[])
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     files = sorted(args.data.glob("**/*.jsonl"))
     rows = [json.loads(line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    if not rows:
+        parser.error(f"--data: no rows in a .jsonl file of {args.data}")
     found = figures(rows)
     print(f"{len(rows)} texts; a span counts when it overlaps a labelled one by half of their union")
     for kind, row in found.items():

@@ -9,6 +9,7 @@ Without addresses it starts Raglan twice by itself, one after the other: no requ
 import argparse
 import json
 import math
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Scan, print the table, write the JSON; 1 when a scan or a server failed."""
     args = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server under test is ended then, too
     try:
         scans = scan_running(args) if args.url or args.url_off else scan_both(args)
     except (ScanFailed, ServerFailed) as error:

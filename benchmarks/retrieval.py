@@ -10,6 +10,7 @@ The embedder, chunker, fusion and reranker are those of `--profile`. Vectors of 
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,6 +89,7 @@ async def measure(sets: Sequence[QuestionSet], config: EvalConfig, out: Path | N
 def main(arguments: Sequence[str] | None = None) -> int:
     """0, or 2 for data or options that cannot be used."""
     args = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the index is gone then, too
     try:
         sets = [questions.limited(args.limit_queries) for questions in chosen(args)]
         found = asyncio.run(measure(sets, configured(args), args.out))

@@ -1,10 +1,11 @@
-"""Asks every question of a set by the way that production asks it, and notes each stage's ranking and milliseconds."""
+"""Asks every question of a set as production does, and each side of the search alone; notes rankings and times."""
 
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -20,11 +21,13 @@ from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.embed_export import VERSION
 from rag.errors import InvalidInput
 from rag.rerank import RerankConfig, load_reranker
-from rag.retrieve import HybridRetriever, RetrieveConfig, entries
+from rag.retrieve import DEPTH, HybridRetriever, RetrieveConfig, entries
+from rag.scope import Scope
+from rag.sparse import SparseVector, query_vector
 from rag.stages import Reranker
-from rag.store import Store, StoreConfig, open_store
+from rag.store import Scores, Store, StoreConfig, open_store
 from rag.tokens import TokenCache, pack, token_key
-from rag.types import Hit, Passage, RequestSettings, Vector
+from rag.types import Embedded, Hit, Passage, RequestSettings, Vector
 
 STAGES = ("sparse", "dense", "fused", "reranked")
 CUT = 10
@@ -71,7 +74,8 @@ class EvalConfig(BaseModel):
 class Run:
     """What was found. `ranked`: stage -> question -> documents, best first. `ms`: stage -> one value a question.
 
-    `refused` are the questions that found nothing at the configured floor.
+    Only `embed` and `fused` have values of the unanswerable ones. `refused` are the questions that found nothing at the
+    configured floor.
     """
 
     passages: int
@@ -93,8 +97,7 @@ async def run(questions: QuestionSet, config: EvalConfig, cache: Path | None) ->
         try:
             await write(store, passages, vectors)
             reranker = load_reranker(config.rerank, config.embed, tokens)
-            retriever, found = HybridRetriever(store), Run(len(passages))
-            asker = Asker(embedder, tokens, retriever, reranker, config, found, holders(passages))
+            asker = Asker(embedder, tokens, store, reranker, config, Run(len(passages)), holders(passages))
             for key in tqdm(
                 [*questions.relevant, *questions.unanswerable], desc="asking", unit=" questions", mininterval=0.5
             ):
@@ -168,7 +171,7 @@ class Asker:
 
     embedder: SentenceEmbedder
     tokens: TokenCache
-    retriever: HybridRetriever
+    store: Store
     reranker: Reranker
     config: EvalConfig
     run: Run
@@ -177,25 +180,26 @@ class Asker:
     async def ask(self, key: str, question: str, ranking: bool) -> None:
         """Whether the floor refuses the question, and with `ranking` what each stage finds."""
         [compared] = await self._timed("embed", self.embedder.embed_questions([question]))
-        vector = compared.vector
         asked = self.config.retrieve.defaults("", "")
-        if not await self.retriever.retrieve(question, vector, asked):
+        retriever = HybridRetriever(self.store)
+        if not await self._timed("fused", retriever.retrieve(question, compared.vector, asked)):
             self.run.refused.add(key)
-        if not ranking:
-            return
-        settings = replace(asked, min_score=0.0, candidates=self.config.depth)
-        for stage, weight in (("sparse", 0.0), ("dense", 1.0)):
-            chosen = replace(settings, dense_weight=weight)
-            hits = await self._timed(stage, self._search(question, vector, chosen, stage))
-            self.run.ranked[stage][key] = self._documents(hits)
-        fused = await self._timed("fused", self._search(question, vector, settings))
-        self.run.ranked["fused"][key] = self._documents(fused)
+        if ranking:
+            await self._rank(key, question, compared, asked)
+
+    async def _rank(self, key: str, question: str, compared: Embedded, asked: RequestSettings) -> None:
+        """What each stage finds. The store has no search without the vector: `sparse` is timed with both sides."""
+        search = partial(self.store.search, compared.vector, scope=Scope(asked.tenant, asked.groups, asked.filter))
+        self.run.ranked["sparse"][key] = await self._alone("sparse", partial(search, query_vector(question)))
+        self.run.ranked["dense"][key] = await self._alone("dense", partial(search, SparseVector()))
+        fused = await self._fused(question, compared.vector, asked)
+        self.run.ranked["fused"][key] = self._documents(hit.passage for hit in fused)
         looked = fused[: asked.candidates]
-        chosen = replace(settings, top_k=len(looked))
+        chosen = replace(asked, min_score=0.0, top_k=len(looked))
         self._know(looked)
         best = await self._timed("reranked", self.reranker.rerank(question, looked, chosen, compared.tokens))
         self.run.ms["reranked"][-1] += self.run.ms["fused"][-1]
-        self.run.ranked["reranked"][key] = self._documents([*best, *fused[len(looked) :]])
+        self.run.ranked["reranked"][key] = self._documents(hit.passage for hit in [*best, *fused[len(looked) :]])
 
     def _know(self, hits: Sequence[Hit]) -> None:
         """Make the hits' token vectors before the clock runs, as an index holds them."""
@@ -204,16 +208,26 @@ class Asker:
         if unknown := [text for text in texts if self.tokens.get(token_key(model, text)) is None]:
             embedded(unknown, self.embedder, self.tokens)
 
-    async def _search(
-        self, question: str, vector: Vector, settings: RequestSettings, side: str | None = None
-    ) -> list[Hit]:
-        """What the retriever finds, of one side alone where asked; deeper while CUT documents are not together."""
+    async def _alone(self, stage: str, search: Callable[[int], Awaitable[tuple[Scores, Scores]]]) -> list[str]:
+        """The documents by one side's own scores; of a search that goes deeper, as in `_fused`, the first is timed."""
+        limit = max(DEPTH, self.config.depth)
+        dense, sparse = await self._timed(stage, search(limit))
         while True:
-            hits = await self.retriever.retrieve(question, vector, settings)
-            found = [hit for hit in hits if side is None or getattr(hit, side) is not None]
-            enough = len(self._documents(found)) >= CUT or len(hits) < settings.candidates
+            side = sparse if stage == "sparse" else dense
+            documents = self._documents(await self.store.fetch(list(side)))
+            if len(documents) >= CUT or len(side) < limit or limit >= DEEPEST:
+                return documents
+            limit *= 2
+            dense, sparse = await search(limit)
+
+    async def _fused(self, question: str, vector: Vector, asked: RequestSettings) -> list[Hit]:
+        """What the retriever finds without its floor; deeper while CUT documents are not together."""
+        settings = replace(asked, min_score=0.0, candidates=self.config.depth)
+        while True:
+            hits = await HybridRetriever(self.store).retrieve(question, vector, settings)
+            enough = len(self._documents(hit.passage for hit in hits)) >= CUT or len(hits) < settings.candidates
             if enough or settings.candidates >= DEEPEST:
-                return found
+                return hits
             settings = replace(settings, candidates=settings.candidates * 2)
 
     async def _timed(self, stage: str, work: Awaitable[T]) -> T:
@@ -222,9 +236,9 @@ class Asker:
         self.run.ms[stage].append((time.perf_counter() - begin) * 1e3)
         return result
 
-    def _documents(self, hits: Sequence[Hit]) -> list[str]:
+    def _documents(self, passages: Iterable[Passage]) -> list[str]:
         """The first KEPT documents, each where its best passage stands; a text stands for all that hold it."""
-        found = (name for h in hits for name in (h.passage.document_id, *self.holders[h.passage.text]))
+        found = (name for p in passages for name in (p.document_id, *self.holders[p.text]))
         return list(dict.fromkeys(found))[:KEPT]
 
 

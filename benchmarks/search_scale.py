@@ -7,17 +7,19 @@ and 6 a question. Searches are timed in a fresh process, through the store's own
 import argparse
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.arguments import index_config, positive
 from rag.retrieve import DEPTH, HybridRetriever
 from rag.scope import Scope
 from rag.sparse import SparseVector
@@ -130,14 +132,15 @@ def rss_mb() -> int:
     return int(line.split()[1]) // 1_000
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search_scale", description=__doc__)
-    parser.add_argument("--passages", type=int, default=100_000)
-    parser.add_argument("--index", default="{}", help="the store's `index` settings, as JSON")
+    parser.add_argument("--passages", type=positive, default=100_000)
+    parser.add_argument("--index", type=index_config, default="{}", help="the store's `index` settings, as JSON")
     parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    index = IndexConfig.model_validate_json(args.index)
+    args = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the index is gone then, too
+    index: IndexConfig = args.index
     if args.serve:
         print(json.dumps(asyncio.run(serve(args.serve, index))))
         return
@@ -145,7 +148,8 @@ def main() -> None:
         path = Path(folder) / "index"
         figures: dict[str, Any] = {"passages": args.passages} | index.model_dump()
         figures |= asyncio.run(load(path, args.passages, index))
-        fresh = [sys.executable, "-m", "benchmarks.search_scale", "--serve", str(path), "--index", args.index]
+        fresh = [sys.executable, "-m", "benchmarks.search_scale", "--serve", str(path)]
+        fresh += ["--index", index.model_dump_json()]
         figures |= json.loads(subprocess.run(fresh, check=True, stdout=subprocess.PIPE).stdout)
     for name, value in figures.items():
         print(f"{name:<18} {value if not isinstance(value, dict) else '  '.join(f'{k} {v}' for k, v in value.items())}")

@@ -126,14 +126,10 @@ def prepare(bench: Bench) -> list[Case]:
 
 def summarised(measured: Measured) -> list[Row]:
     """The rows, by server and concurrency. The baseline's first answers are what the others' are compared with."""
-    expected = {
-        answer.case: answer.text
-        for (name, _), loads in measured.items()
-        if name == BASELINE
-        for load, _ in loads
-        for answer in load.answers
-        if not answer.error
-    }
+    expected: dict[int, str] = {}
+    reference = [load for (name, _), loads in measured.items() if name == BASELINE for load, _ in loads]
+    for answer in (answer for load in reference for answer in load.answers if not answer.error):
+        expected.setdefault(answer.case, answer.text)
     return [
         summarise(name, concurrency, [load for load, _ in loads], sum(cpu for _, cpu in loads), expected)
         for name in SERVERS

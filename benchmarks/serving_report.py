@@ -30,7 +30,8 @@ class Row:
 
     `per_token` is the time between the first and the last text by the tokens after the first; None where most answers
     came in one piece. `cpu_ms` is CPU time of all the server's processes by request. `engine`, `stages`: medians in
-    milliseconds. `same` is the share of whole answers equal to the baseline's. `rounds` are each round's requests/s.
+    milliseconds. `same` is the share of whole answers equal to the baseline's, None where that has none to the same
+    prompts. `rounds` are each round's requests/s.
     """
 
     server: str
@@ -47,7 +48,7 @@ class Row:
     output_tokens: float
     engine: dict[str, float]
     stages: dict[str, float]
-    same: float
+    same: float | None
     rounds: tuple[float, ...]
     failures: tuple[str, ...]
 
@@ -111,7 +112,7 @@ def summarise(server: str, concurrency: int, loads: Sequence[Load], cpu: float, 
         output_tokens=float(np.mean([a.output_tokens for a in good])),
         engine=medians([engine_times(a) for a in good]),
         stages=medians([stage_times(a) for a in good]),
-        same=float(np.mean([a.text == expected[a.case] for a in known])) if known else 0.0,
+        same=float(np.mean([a.text == expected[a.case] for a in known])) if known else None,
         rounds=tuple(sum(not a.error for a in load.answers) / load.seconds for load in loads),
         failures=failures,
     )
@@ -196,7 +197,7 @@ def equality(rows: Sequence[Row]) -> str:
             f"{row.server}, {level(row.concurrency)}",
             f"{row.prompt_tokens:.1f}",
             f"{row.output_tokens:.1f}",
-            f"{row.same:.1%}",
+            "-" if row.same is None else f"{row.same:.1%}",
             " ".join(f"{r:.1f}" for r in row.rounds),
             ", ".join(row.failures) or "-",
         ]

@@ -9,7 +9,7 @@ import qdrant_edge as edge
 from rag.store import OWNER, PAGE, Owner, to_owner
 
 MOST = 1_000_000
-"""Passages remembered, at some 250 bytes each."""
+"""Passages remembered, at some 300 bytes each."""
 
 
 class Owners:
@@ -18,6 +18,8 @@ class Owners:
     def __init__(self, shard: edge.EdgeShard) -> None:
         self._shard = shard
         self._known: dict[str, Owner] = {}
+        self._ids: dict[str, list[str]] = {}
+        """The passages in `_known` by their document."""
         self._changes = 0
         self._lock = Lock()
         self._closing = Event()
@@ -27,7 +29,7 @@ class Owners:
     def known(self, ids: Sequence[str]) -> dict[str, Owner]:
         """The owners of those points that are remembered."""
         known = self._known
-        return {key: known[key] for key in ids if key in known}
+        return {key: owner for key in ids if (owner := known.get(key))}
 
     def of(self, ids: Sequence[str]) -> dict[str, Owner]:
         """The owners of these points; without the points that are gone. Blocks."""
@@ -44,7 +46,9 @@ class Owners:
         """These documents change: whose passages are theirs is asked anew."""
         with self._lock:
             self._changes += 1
-            self._known = {key: one for key, one in self._known.items() if one.document not in documents}
+            for document in documents:
+                for key in self._ids.pop(document, ()):
+                    self._known.pop(key, None)
 
     def close(self) -> None:
         """Stop learning; the shard may be closed on return. Blocks."""
@@ -61,8 +65,11 @@ class Owners:
             if changes != self._changes or not (fits or instead):
                 return False
             if not fits:
-                self._known = {}
-            self._known.update(fresh)
+                self._known, self._ids = {}, {}
+            for key, owner in fresh.items():
+                if key not in self._known:
+                    self._ids.setdefault(owner.document, []).append(key)
+                self._known[key] = owner
             return True
 
     def _learn_all(self) -> None:

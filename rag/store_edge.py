@@ -11,6 +11,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from rag.edge_owners import Owners
+from rag.edge_pending import Pending
 from rag.edge_shard import DENSE, SPARSE, open_shard
 from rag.payload import DOCUMENT, payloads, point_id, to_info, to_passage
 from rag.scope import Scope
@@ -28,9 +29,13 @@ class EdgeStore:
     """A Store on one shard. Changes run one after another; searches run beside them and beside each other."""
 
     def __init__(self, path: Path, dimensions: int, config: IndexConfig | None = None) -> None:
-        """Open the index in the folder `path`, made if missing. Blocks; raises StoreLocked and StoreMismatch."""
+        """Open the index in the folder `path`, made if missing, and finish a write that a kill cut off.
+
+        Blocks; raises StoreLocked and StoreMismatch.
+        """
         config = config or IndexConfig()
         self._shard, self._lock = open_shard(path, dimensions, config)
+        self._dimensions = dimensions
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="qdrant-edge-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="qdrant-edge-read")
         self._params = search_params(config)
@@ -38,11 +43,16 @@ class EdgeStore:
         self._sole: tuple[str, int] | None = None
         """The tenant that held every passage, and after how many changes."""
         self._owners = Owners(self._shard)
+        self._pending = Pending(path)
+        try:
+            self._resume()
+        except BaseException:
+            self._owners.close()
+            self._close()
+            raise
 
     async def write(self, entries: Sequence[Entry], settle: bool = True) -> None:
-        await self._change(partial(self._write, entries))
-        if settle:
-            await self.settle()
+        await self._change(partial(self._replace if settle else self._write, entries))
 
     async def settle(self) -> None:
         await self._change(self._settle)
@@ -97,18 +107,29 @@ class EdgeStore:
     async def _change(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
+    def _replace(self, entries: Sequence[Entry]) -> None:
+        """`_write` and `_settle`, as one: from when it is noted on disk that they are due, they are made good."""
+        self._resume()
+        points = to_points(entries)
+        if any(entry.vector.shape != (self._dimensions,) for entry in entries):
+            raise ValueError(f"vectors must have {self._dimensions} dimensions")
+        self._pending.save(entries)
+        self._finish(entries, points)
+
+    def _resume(self) -> None:
+        """Finish what an earlier change began."""
+        if entries := self._pending.load():
+            self._finish(entries, to_points(entries))
+
+    def _finish(self, entries: Sequence[Entry], points: list[edge.Point]) -> None:
+        self._apply(entries, points)
+        self._settle()
+        self._pending.clear()
+
     def _write(self, entries: Sequence[Entry]) -> None:
-        points = [
-            edge.Point(
-                point_id(entry.passage),
-                {
-                    DENSE: entry.vector.tolist(),
-                    SPARSE: edge.SparseVector(list(entry.sparse.indices), list(entry.sparse.values)),
-                },
-                payload,
-            )
-            for entry, payload in zip(entries, payloads([e.passage for e in entries]), strict=True)
-        ]
+        self._apply(entries, to_points(entries))
+
+    def _apply(self, entries: Sequence[Entry], points: list[edge.Point]) -> None:
         for begin in range(0, len(points), PAGE):
             self._shard.update(edge.UpdateOperation.upsert_points(points[begin : begin + PAGE]))
         self._changes += 1
@@ -162,6 +183,7 @@ class EdgeStore:
         return [to_passage(found[key]) for key in ids if key in found]
 
     def _delete(self, document_id: str, scope: Scope) -> bool:
+        self._resume()
         document = matching(scope, document_id=[document_id])
         found = bool(self._shard.count(edge.CountRequest(filter=document)))
         if found:
@@ -184,6 +206,21 @@ class EdgeStore:
     def _close(self) -> None:
         self._shard.close()
         self._lock.close()
+
+
+def to_points(entries: Sequence[Entry]) -> list[edge.Point]:
+    """What the engine keeps of them. Raises TypeError for what it cannot keep, before anything is written."""
+    return [
+        edge.Point(
+            point_id(entry.passage),
+            {
+                DENSE: entry.vector.tolist(),
+                SPARSE: edge.SparseVector(list(entry.sparse.indices), list(entry.sparse.values)),
+            },
+            payload,
+        )
+        for entry, payload in zip(entries, payloads([e.passage for e in entries]), strict=True)
+    ]
 
 
 def to_entry(record: edge.Record) -> Entry:

@@ -71,6 +71,9 @@ class QdrantStore:
         self._checked = True
 
     async def write(self, entries: Sequence[Entry], settle: bool = True) -> None:
+        """The last PAGE points and what goes for all of them are one request: of no more passages than that, a caller
+        that dies leaves the old or the new. Of more, it can leave both until the documents are written again.
+        """
         async with reaching():
             await self._ready()
             points = [
@@ -81,14 +84,19 @@ class QdrantStore:
                 )
                 for entry, payload in zip(entries, payloads([e.passage for e in entries]), strict=True)
             ]
-            for begin in range(0, len(points), PAGE):
-                await self._client.upsert(self._collection, points[begin : begin + PAGE], wait=True)
             written = [point.id for point in points]
+            final: list[models.UpdateOperation] = []
             for tenant in {e.passage.tenant for e in entries}:
                 owners = sorted({e.passage.document_id for e in entries if e.passage.tenant == tenant})
                 stale = matching(Scope(tenant), owners)
                 stale.must_not = [models.HasIdCondition(has_id=written)]
-                await self._client.delete(self._collection, models.FilterSelector(filter=stale), wait=True)
+                final.append(models.DeleteOperation(delete=models.FilterSelector(filter=stale)))
+            pages = [points[begin : begin + PAGE] for begin in range(0, len(points), PAGE)]
+            for page in pages[:-1]:
+                await self._client.upsert(self._collection, page, wait=True)
+            if pages:
+                last = models.UpsertOperation(upsert=models.PointsList(points=pages[-1]))
+                await self._client.batch_update_points(self._collection, [last, *final], wait=True)
 
     async def settle(self) -> None:
         """The server keeps what it acknowledged, and optimises by itself."""

@@ -2,16 +2,21 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from benchmarks import retrieval_stages
 from benchmarks.retrieval import configured, main, parser
 from benchmarks.retrieval_report import MEASURES, fallen, figures, table
 from benchmarks.retrieval_sets import ROOT, QuestionSet, handbook
-from benchmarks.retrieval_stages import STAGES, EvalConfig, run
+from benchmarks.retrieval_stages import KEPT, STAGES, EvalConfig, run
 from rag.chunk import ChunkConfig
 from rag.errors import InvalidInput
-from rag.types import Document
+from rag.scope import Scope
+from rag.sparse import SparseVector
+from rag.store import FakeStore, Scores
+from rag.types import Document, Vector
 
 BASELINE = ROOT / "benchmarks" / "handbook_baseline.json"
 TWINS = "The autoscaler adds a replica after half a minute of high load."
@@ -84,7 +89,41 @@ async def test_a_long_document_leaves_room_for_ten() -> None:
     made = QuestionSet("made", (Document("long", long), *others), {"q": "When is a replica added?"}, {"q": {"long": 1}})
     found = await run(made, EvalConfig(chunk=ChunkConfig(max_tokens=32), depth=10), None)
     assert found.passages > 70
-    assert {stage: len(ranked["q"]) for stage, ranked in found.ranked.items()} == dict.fromkeys(STAGES, 10)
+    held = {stage: len(ranked["q"]) for stage, ranked in found.ranked.items()}
+    assert held == {"sparse": 13, "dense": 13, "fused": 10, "reranked": 10}
+
+
+class CountingStore(FakeStore):
+    """Counts its searches, and keeps what the last question's sides held at most."""
+
+    searches = 0
+    sides: tuple[Scores, Scores] = ({}, {})
+
+    async def search(self, vector: Vector, sparse: SparseVector, limit: int, scope: Scope) -> tuple[Scores, Scores]:
+        self.searches += 1
+        self.sides = await super().search(vector, sparse, 1_000, scope)
+        return await super().search(vector, sparse, limit, scope)
+
+    async def close(self) -> None:
+        """What was written is looked at later."""
+
+
+async def test_a_side_is_ranked_alone_and_one_search_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = CountingStore()
+    monkeypatch.setattr(retrieval_stages, "open_store", lambda *_: store)
+    clock = SimpleNamespace(perf_counter=lambda: store.searches / 1e3)
+    monkeypatch.setattr(retrieval_stages, "time", clock)
+    long = "\n\n".join(f"# Part {n}\n\nReplica {n} is added." for n in range(120))
+    lucky = "\n\n".join(["# Added\n\nA replica added, added, added.", *(f"# Fruit\n\nBanana {n}." for n in range(9))])
+    day = "It rained, and on the evening of day {} a replica was added to the others."
+    others = [Document(f"short-{n}", day.format(n)) for n in range(12)]
+    documents = (Document("long", long), Document("lucky", lucky), *others)
+    made = QuestionSet("made", documents, {"q": "When is a replica added?"}, {"q": {"long": 1}})
+    found = await run(made, EvalConfig(chunk=ChunkConfig(max_tokens=32)), None)
+    assert {stage: found.ms[stage] for stage in STAGES[:3]} == {stage: [1.0] for stage in STAGES[:3]}
+    for stage, side in zip(("dense", "sparse"), store.sides, strict=True):
+        alone = dict.fromkeys(passage.document_id for passage in await store.fetch(list(side)))
+        assert found.ranked[stage]["q"] == list(alone)[:KEPT]
 
 
 async def test_the_handbook_suite_is_no_worse_than_the_baseline(vector_cache: Path) -> None:

@@ -1,10 +1,10 @@
 """The benchmark's statistics and tables, on answers made up here."""
 
-import math
 from dataclasses import replace
 
 import pytest
 
+from benchmarks.serving import summarised
 from benchmarks.serving_load import Answer, Load
 from benchmarks.serving_report import Row, comparison, equality, medians, parts, per_token, spread, summarise, table
 
@@ -44,7 +44,8 @@ def test_rounds_are_pooled_and_each_ones_rate_is_kept() -> None:
     found = summarise("vllm", 1, [Load((GOOD,), 1.0), Load((GOOD, GOOD), 1.0)], 0.3, {})
     assert found.requests_per_s == pytest.approx(1.5)
     assert found.rounds == pytest.approx((1.0, 2.0))
-    assert found.same == 0
+    assert found.same is None
+    assert "0.0%" not in equality([found])
 
 
 def test_answers_are_compared_with_the_expected_ones() -> None:
@@ -115,4 +116,15 @@ def test_equality_tells_tokens_and_failures() -> None:
     assert "300.0" in text
     assert "100.0%" in text
     assert "HTTP 429" in text
-    assert not math.isnan(row().same)
+    assert "nan" not in text
+
+
+def test_the_baselines_first_answers_are_what_all_are_compared_with() -> None:
+    first, later = Load((BAD, GOOD), 1.0), Load((replace(GOOD, text="later"),), 1.0)
+    measured = {("vllm-same", 1): [(first, 0.1)], ("vllm-same", 8): [(later, 0.1)], ("raglan", 1): [(first, 0.1)]}
+    assert [(r.server, r.concurrency, r.same) for r in summarised(measured)] == [
+        ("vllm-same", 1, 1.0),
+        ("vllm-same", 8, 0.0),
+        ("raglan", 1, 1.0),
+    ]
+    assert {r.same for r in summarised({("raglan", 1): [(first, 0.1)]})} == {None}

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Never
 
 import numpy as np
 import pytest
@@ -54,6 +55,31 @@ async def test_a_changed_document_has_its_new_owner(tmp_path: Path) -> None:
     assert await store.owners(ids(one)) == {ids(one)[0]: Owner("one", 1)}
     await store.delete("two", "default")
     assert await store.owners(ids(two)) == {}
+    await store.close()
+
+
+class Unwalked(dict[str, Owner]):
+    """A dict of which nobody asks for everything."""
+
+    def items(self) -> Never:
+        raise AssertionError("all remembered passages were walked through")
+
+    __iter__ = keys = values = copy = items  # type: ignore[assignment]
+
+
+async def test_a_change_costs_by_the_documents_it_changes(tmp_path: Path) -> None:
+    one, two = document("one", 3), document("two", 2)
+    store = await reopened(tmp_path, one, two)
+    store._owners._known = Unwalked(store._owners._known)
+    store._owners.forget({"one", "unknown"})
+    assert len(store._owners._known) == 2
+    assert await store.owners([*ids(one), *ids(two)]) == {
+        **dict.fromkeys(ids(one), Owner("one", 3)),
+        **dict.fromkeys(ids(two), Owner("two", 2)),
+    }
+    store._owners.forget({"one", "two"})
+    assert not store._owners._known
+    assert not store._owners._ids
     await store.close()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -14,9 +15,10 @@ from qdrant_client.grpc import points_service_pb2_grpc as points
 
 from rag.errors import StageUnavailable
 from rag.scope import Scope
-from rag.sparse import query_vector
-from rag.store import Scores, StoreConfig, StoreMismatch
+from rag.sparse import document_vector, query_vector
+from rag.store import Entry, Scores, StoreConfig, StoreMismatch
 from rag.store_qdrant import QdrantStore, connect
+from rag.types import Passage
 
 VECTOR = np.eye(4, dtype=np.float32)[0]
 POINT = "5c56c793-69f3-4fbf-87e6-c4bf54c28c26"
@@ -115,6 +117,29 @@ async def test_nothing_listens_where_the_configuration_points() -> None:
     with pytest.raises(StageUnavailable, match="Qdrant server"):
         await store.documents("default", ())
     await store.close()
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
+async def test_a_document_is_replaced_by_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = AsyncQdrantClient(":memory:")
+    store = QdrantStore(client, "passages", 4)
+    sent: list[str] = []
+    for name in ("upsert", "delete", "batch_update_points"):
+        monkeypatch.setattr(client, name, recording(sent, name, getattr(client, name)))
+    for text, passages in (("old", 3), ("new", 1)):
+        found = [Passage(f"a:{n}", "a", f"{text} {n}", "A") for n in range(passages)]
+        await store.write([Entry(passage, VECTOR, document_vector(passage.text)) for passage in found])
+    assert sent == ["batch_update_points"] * 2
+    assert [entry.passage.text async for page in store.export() for entry in page] == ["new 0"]
+    await store.close()
+
+
+def recording(sent: list[str], name: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def recorded(*args: Any, **kwargs: Any) -> Awaitable[Any]:
+        sent.append(name)
+        return call(*args, **kwargs)
+
+    return recorded
 
 
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
