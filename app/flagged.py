@@ -36,7 +36,10 @@ MAX_EARLIER, MAX_PASSAGES, MAX_CHECKS = 8, 16, 48
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question and its answer: who asked, under which ids, and by what it was answered."""
+    """A question and its answer: who asked, under which ids, and by what it was answered.
+
+    `cut_off`: the client hung up, and `end` is what had left until then.
+    """
 
     trace_id: str
     request_id: str
@@ -48,6 +51,7 @@ class Exchange:
     policy: str
     messages: tuple[Message, ...]
     end: End
+    cut_off: bool = False
 
 
 def flagged(end: End) -> bool:
@@ -111,7 +115,7 @@ def row(exchange: Exchange, mask: Callable[[str], str]) -> Row:
         "earlier": earlier[::-1],
         "question": cutter.text("question", question.content, TEXT),
         "answer": cutter.text("answer", end.text, TEXT),
-        "finish_reason": end.finish_reason,
+        "finish_reason": "cancelled" if exchange.cut_off else end.finish_reason,
         "passages": [passage(hit, cutter) for hit in cutter.few("passages", end.hits, MAX_PASSAGES)],
         "checks": [found(side, c, cutter) for side, c in cutter.few("checks", list(findings(end)), MAX_CHECKS)],
         "cut": cutter.cut,
@@ -145,14 +149,20 @@ class Flags:
 
     async def note(self, exchange: Exchange) -> None:
         """Begin to write the exchange's row where it is flagged, and wait for it a moment."""
+        if task := self.begin(exchange):
+            await asyncio.wait({task}, timeout=PATIENCE_S)
+
+    def begin(self, exchange: Exchange) -> asyncio.Task[None] | None:
+        """`note` without the wait."""
         if not flagged(exchange.end):
-            return
+            return None
         if len(self.pending) >= MAX_PENDING:
-            return self.lose(exchange, "too many rows on their way")
+            self.lose(exchange, "too many rows on their way")
+            return None
         task = asyncio.create_task(self.write(exchange))
         self.pending.add(task)
         task.add_done_callback(self.pending.discard)
-        await asyncio.wait({task}, timeout=PATIENCE_S)
+        return task
 
     async def write(self, exchange: Exchange) -> None:
         try:

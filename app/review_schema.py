@@ -99,7 +99,7 @@ class ReviewedExchange(Shape):
     earlier: list[EarlierMessage]
     question: str
     answer: str
-    finish_reason: FinishReason
+    finish_reason: FinishReason | Literal["cancelled"]
     passages: list[CitablePassage]
     checks: list[Finding]
     cut: list[str] = Field(description="Fields that were too long to be kept whole.")

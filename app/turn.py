@@ -14,9 +14,9 @@ from app.context import Context
 from app.entry import Entry
 from app.flagged import Exchange
 from app.services import ModelCard
-from rag.answer import End, Event, answer
+from rag.answer import Begin, End, Event, Text, answer
 from rag.stages import Trace
-from rag.types import Message, Prompt, RequestSettings, Role
+from rag.types import Message, Prompt, RequestSettings, Role, Usage
 
 DEFAULT_MAX_TOKENS = 512
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -127,16 +127,24 @@ async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:
     """The answer's events; the trace ends with its text, or with why there is none."""
     fields: dict[str, str] = {"level": "WARNING", "status_message": "nobody waited for the end"}
     output: str | None = None
+    begun: Begin | None = None
+    said = ""
     try:
         stages = context.services.stages(turn.trace)
         async with aclosing(answer(turn.draft, turn.settings, stages, turn.trace)) as stream:
             async for event in stream:
                 turn.entry.note(event, turn.settings)
-                if isinstance(event, End):
+                if isinstance(event, Begin):
+                    begun = event
+                elif isinstance(event, Text):
+                    said += event.text
+                else:
                     output, fields = event.text, {}
                     await context.flags.note(exchange(turn, event, context))
                 yield event
     except (GeneratorExit, CancelledError):
+        if begun and output is None:
+            context.flags.begin(exchange(turn, cut_off(begun, said), context, cut_off=True))
         raise
     except BaseException as error:
         fields = {"level": "ERROR", "status_message": type(error).__name__}
@@ -145,7 +153,12 @@ async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:
         turn.trace.end(output, **fields)
 
 
-def exchange(turn: Turn, end: End, context: Context) -> Exchange:
+def cut_off(begun: Begin, said: str) -> End:
+    """What had left when the client hung up, and what the guardrails had found before the answer began."""
+    return End("stop", said, Usage(), begun.hits, (), begun.verdicts, begun.timings)
+
+
+def exchange(turn: Turn, end: End, context: Context, cut_off: bool = False) -> Exchange:
     """What a reviewer would see of it."""
     caller = context.caller
     return Exchange(
@@ -159,4 +172,5 @@ def exchange(turn: Turn, end: End, context: Context) -> Exchange:
         policy=turn.settings.policy_digest,
         messages=turn.draft.messages,
         end=end,
+        cut_off=cut_off,
     )

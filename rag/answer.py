@@ -3,19 +3,22 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from rag.consider import Clock, Considered, consider
 from rag.generate import Generation
 from rag.release import Release, release
 from rag.screen import screen
-from rag.stages import Stages, Trace
-from rag.types import FinishReason, Hit, Piece, Prompt, RequestSettings, Usage, Verdict
+from rag.stages import PromptWriter, Stages, Trace
+from rag.types import FinishReason, Hit, Message, Piece, Prompt, RequestSettings, Usage, Verdict
 
 CITATION = re.compile(r"\[(\d{1,3})\]")
+LONG = 20_000
+"""Characters of a conversation that are counted in some ten milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,11 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """The first event: everything before the first text is done."""
+    """The first event: everything before the first text is done. `verdicts` tell every check that was made for it."""
 
     hits: tuple[Hit, ...]
     timings: dict[str, float]
+    verdicts: dict[str, tuple[Verdict, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +79,14 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
     considered = await consider(draft, settings, stages, clock)
     verdict = considered.verdict
     if not verdict.allowed:
-        clock.mark("ttft")
-        yield Begin((), dict(clock.ms))
+        yield begin(considered, clock)
         yield Text(verdict.refusal)
         yield conclude(Release(verdict.refusal, "content_filter"), considered, clock)
         return
     considered = await screen(considered, settings, stages, trace, clock)
     hits = considered.hits
     draft = replace(draft, messages=considered.messages)
-    messages = stages.prompts.write(draft.messages, hits, settings, draft.max_tokens)
+    messages = await written(draft, hits, settings, stages.prompts)
     prompt = replace(draft, messages=messages)
     generation = Generation(stages.llm, prompt, settings.resume_wait_s)
     observed = trace.start(
@@ -104,8 +107,7 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
                     final = step
                     continue
                 if "ttft" not in clock.ms:
-                    clock.mark("ttft")
-                    yield Begin(tuple(hits), dict(clock.ms))
+                    yield begin(considered, clock)
                 yield Text(step)
     except (GeneratorExit, asyncio.CancelledError):
         observed.end(level="WARNING", status_message="cancelled", **resumption(generation))
@@ -113,9 +115,6 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
     except Exception as error:
         observed.end(level="ERROR", status_message=type(error).__name__, **resumption(generation))
         raise
-    if "ttft" not in clock.ms:
-        clock.mark("ttft")
-        yield Begin(tuple(hits), dict(clock.ms))
     usage = final.usage
     observed.end(
         output=final.text,
@@ -124,7 +123,30 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
         finish_reason=final.finish_reason,
         **resumption(generation),
     )
+    if "ttft" not in clock.ms:
+        yield begin(considered, clock)
     yield conclude(final, considered, clock, generation.resumed_at)
+
+
+async def written(
+    draft: Prompt, hits: Sequence[Hit], settings: RequestSettings, prompts: PromptWriter
+) -> tuple[Message, ...]:
+    """The prompt's messages. A long conversation is counted in a thread: other answers' streams go on meanwhile."""
+    write = partial(prompts.write, draft.messages, hits, settings, draft.max_tokens)
+    if sum(len(message.content) for message in draft.messages) > LONG:
+        return await asyncio.to_thread(write)
+    return write()
+
+
+def begin(considered: Considered, clock: Clock) -> Begin:
+    """The first event, now."""
+    clock.mark("ttft")
+    return Begin(tuple(considered.hits), dict(clock.ms), verdicts(considered))
+
+
+def verdicts(considered: Considered) -> dict[str, tuple[Verdict, ...]]:
+    """The checks of all that came before the answer, by side."""
+    return {"input": (considered.verdict,), "passages": considered.screened}
 
 
 def resumption(generation: Generation) -> dict[str, int]:
@@ -157,7 +179,7 @@ def conclude(final: Release, considered: Considered, clock: Clock, resumed_at: i
         usage=final.usage,
         hits=tuple(hits),
         citations=tuple(Citation(m.start(), m.end(), hits[n - 1]) for m, n in marks if 0 < n <= len(hits)),
-        verdicts={"input": (considered.verdict,), "passages": considered.screened, "output": final.verdicts},
+        verdicts=verdicts(considered) | {"output": final.verdicts},
         timings=dict(clock.ms),
         degraded=tuple(clock.degraded),
         query=considered.query,

@@ -1,8 +1,10 @@
 """Versioned prompt templates, and the messages they make of a conversation and its hits, within a token budget."""
 
+import re
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +22,11 @@ JINJA = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=Tr
 TOKENS_PER_MESSAGE = 8
 """What a chat template adds around a message; the widest of the common ones (Llama 3, Qwen, ChatML) add 5 to 7."""
 
+TAG = re.compile(r"<(?=\s*/?\s*passage)", re.I)
 COUNTED = 256
 """Latest texts whose counts are remembered while one prompt is fitted."""
 
+PLAIN, DIGITS = f"{string.ascii_letters}{string.whitespace}".encode(), string.digits.encode()
 CountTokens = Callable[[str], int]
 
 
@@ -86,9 +90,10 @@ def by_words(text: str, question: str) -> list[Sentence]:
 
 
 def passages(hits: Sequence[Hit], most: int, question: str) -> list[Evidence]:
-    """The hits as they stand. A passage cannot close its own block: its `</passage` is broken up."""
+    """The hits as they stand. A document can neither close a passage's block nor open one: their `<` is escaped."""
+    escaped = partial(TAG.sub, "&lt;")
     return [
-        Evidence(n, hit.passage.text.replace("</passage", "< /passage"), hit.passage.title.replace('"', "'"))
+        Evidence(n, escaped(hit.passage.text), escaped(" ".join(hit.passage.title.split())).replace('"', "'"))
         for n, hit in enumerate(hits[:most], 1)
     ]
 
@@ -159,17 +164,32 @@ def without_oldest(turns: Sequence[Message]) -> list[Message]:
 
 
 def fits(prompt: Sequence[Message], room: int, count: CountTokens) -> bool:
-    """Whether the prompt has at most `room` tokens. No token is shorter than a byte: most prompts need no counting."""
-    around = TOKENS_PER_MESSAGE * len(prompt)
-    if sum(len(m.content.encode()) for m in prompt) + around <= room:
+    """Whether the prompt has at most `room` tokens. No token is shorter than a byte: most prompts need no counting.
+
+    The newest messages are counted first, and none after `room` is used up.
+    """
+    left = room - TOKENS_PER_MESSAGE * len(prompt)
+    if sum(len(m.content.encode()) for m in prompt) <= left:
         return True
-    return sum(count(m.content) for m in prompt) + around <= room
+    for message in reversed(prompt):
+        left -= count(message.content)
+        if left < 0:
+            return False
+    return True
+
+
+def estimated(text: str) -> int:
+    """More tokens than common tokenizers make: one for 3 letters or blanks, one for a digit, one for 2 other bytes."""
+    raw = text.encode()
+    other = len(raw.translate(None, PLAIN))
+    digits = len(raw) - len(raw.translate(None, DIGITS))
+    return (len(raw) - other) // 3 + (other - digits) // 2 + digits + 1
 
 
 def token_counter(tokenizer_file: Path | None) -> CountTokens:
-    """Count with the model's own `tokenizer.json`; without one, three characters make a token (a safe over-count)."""
+    """Count with the model's own `tokenizer.json`, or `estimated` without one."""
     if tokenizer_file is None or not tokenizer_file.exists():
-        return lambda text: len(text) // 3 + 1
+        return estimated
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(tokenizer_file))

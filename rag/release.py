@@ -128,7 +128,12 @@ async def judged(
         try:
             async with aclosing(sentences) as stream:
                 async for sentence in stream:
-                    await queue.put((sentence, asyncio.ensure_future(judge(sentence))))
+                    verdict = asyncio.ensure_future(judge(sentence))
+                    try:
+                        await queue.put((sentence, verdict))
+                    except asyncio.CancelledError:
+                        verdict.cancel()
+                        raise
         finally:
             await queue.put(None)
 

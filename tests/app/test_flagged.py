@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.application import create_app
 from app.flagged import MAX_PENDING, Exchange, Flags, flagged, row
 from app.review_file import MAX_ROW_BYTES
 from app.review_queue import Row
 from rag.answer import End
-from rag.fakes import FakeLLM
+from rag.fakes import FakeGuard, FakeLLM
 from rag.types import Check, Hit, Message, Passage, RequestSettings, Usage, Vector, Verdict
-from tests.app.world import FakeReviews, browser, fake_mask, fake_services, question, sse
+from tests.app.test_admission import Held
+from tests.app.world import Connection, FakeReviews, browser, fake_mask, fake_services, question, sse
 
 PASS = Verdict(True)
 FLAG = Verdict(True, (Check("phrases", "pass"), Check("secrets", "flag", 1.0, detail="token")))
@@ -116,6 +118,21 @@ async def test_a_flagged_answer_is_queued_as_it_left(stream: bool) -> None:
         "Because. It is [secret].",
     )
     assert [c["name"] for c in made["checks"]] == ["groundedness"] * 2
+
+
+@pytest.mark.parametrize("guard", [Found(), FakeGuard()])
+async def test_hanging_up_after_the_text_does_not_hide_a_flagged_question(guard: Any) -> None:
+    queue = FakeReviews()
+    services = fake_services(roles={"guard": guard, "llm": Held()}, reviews=queue)
+    app = create_app(services)
+    connection = Connection(app, json.dumps(question("Why?", stream=True)).encode())
+    running = asyncio.ensure_future(connection.run())
+    await connection.until(3)
+    connection.gone.set()
+    await asyncio.wait_for(running, 5)
+    await asyncio.gather(*app.state.flags.pending)
+    kept = [(r["question"], r["answer"], r["finish_reason"]) for r in queue.rows]
+    assert kept == ([("Why?", "First. ", "cancelled")] if isinstance(guard, Found) else [])
 
 
 async def test_an_answer_without_findings_is_not_queued() -> None:

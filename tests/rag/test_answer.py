@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -6,9 +7,18 @@ from typing import Any
 
 import pytest
 
-from rag.answer import Begin, End, Event, Text, answer
+from rag.answer import LONG, Begin, End, Event, Text, answer
 from rag.errors import StageFailed, StageUnavailable
-from rag.fakes import FakeEmbedder, FakeGuard, FakeLibrary, FakeLLM, FakeReranker, FakeTrace, fake_stages
+from rag.fakes import (
+    FakeEmbedder,
+    FakeGuard,
+    FakeLibrary,
+    FakeLLM,
+    FakePromptWriter,
+    FakeReranker,
+    FakeTrace,
+    fake_stages,
+)
 from rag.stages import Stages
 from rag.types import Message, Passage, Prompt, RequestSettings, Usage, Verdict
 
@@ -177,6 +187,27 @@ async def test_closing_the_answer_closes_the_engines_stream() -> None:
             if isinstance(event, Text):
                 break
     assert llm.closed == 1
+
+
+async def test_an_answer_without_text_ends_its_trace_whoever_leaves() -> None:
+    trace = FakeTrace()
+    async with aclosing(answer(QUESTION, SETTINGS, fake_stages(llm=FakeLLM(reply="")), trace)) as events:
+        assert isinstance(await anext(events), Begin)
+    assert trace.fields["generate"]["finish_reason"] == "stop"
+
+
+async def test_a_long_conversation_is_counted_beside_the_loop() -> None:
+    threads: list[threading.Thread] = []
+
+    class Book(FakePromptWriter):
+        def write(self, *args: Any) -> tuple[Message, ...]:
+            threads.append(threading.current_thread())
+            return super().write(*args)
+
+    for content in ("short", "long " * LONG):
+        draft = replace(QUESTION, messages=(Message("user", content), *QUESTION.messages))
+        await ask(fake_stages(prompts=Book()), draft=draft)
+    assert [thread is threading.main_thread() for thread in threads] == [True, False]
 
 
 async def test_a_citation_that_does_not_exist_is_no_citation() -> None:

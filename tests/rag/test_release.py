@@ -76,6 +76,32 @@ async def test_sentences_are_judged_while_the_next_is_generated() -> None:
 JSON = ['{"a": "One. ', "Two.\n", '"}']
 
 
+async def test_closing_leaves_no_sentence_under_judgement() -> None:
+    judging = 0
+
+    class Slow(FakeValidator):
+        async def validate(self, *_: Any) -> Verdict:
+            nonlocal judging
+            judging += 1
+            try:
+                await asyncio.sleep(60)
+            finally:
+                judging -= 1
+            raise AssertionError
+
+    steps = release(stream(["One. "] * 40), fake_stages(validator=Slow()), (), "?", SETTINGS)
+    first = asyncio.ensure_future(anext(steps))
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert judging > 1
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await steps.aclose()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert judging == 0
+
+
 async def test_an_answer_by_a_schema_streams_and_is_judged_by_it_at_the_end() -> None:
     out, done = await run(JSON, RequestSettings("quote", "quote@1", schema="{}"))
     assert out == ['{"a": "One. ', "Two.\n", '"}']
