@@ -121,7 +121,7 @@ def indexed(index: Path) -> list[int]:
     collection = Collection(index, "raglan")
     count = TokenCounter(EmbedConfig())
     return [
-        count(embedded_text(to_entry(row, vector, ()).passage))
+        count(embedded_text(to_entry(row, vector, {}).passage))
         for path in paths(collection.folder(collection.current()))
         for _, rows, vectors in documents(path)
         for row, vector in zip(rows, vectors, strict=True)

@@ -19,6 +19,11 @@ from rag.types import Piece, Priority, Prompt, Usage
 
 PRIORITIES: Mapping[Priority, int] = {"interactive": 0, "batch": 1}
 """VLLM's numbers: the lower is scheduled first and preempted last, where the engine's `scheduling_policy` says so."""
+UNENFORCEABLE = "the engine cannot constrain its output to this JSON schema"
+OF_A_SCHEMA = ("grammar", "schema", "regex", "structured")
+"""One of them is in every refusal of a schema, beside words of the schema itself, and none in that of a long prompt."""
+FAILED_GENERATION = "Internal server error"
+"""The text of vLLM's `GenerationError`. A constrained generation ends with it where its grammar does not compile."""
 
 
 class LLM(LLMServer):  # type: ignore[misc]
@@ -52,12 +57,13 @@ class LLM(LLMServer):  # type: ignore[misc]
 
         Raises StageUnavailable when the engine is gone, so that another replica may go on.
         """
-        begun = Begun(prompt.begun)
+        begun, constrained, started = Begun(prompt.begun), prompt.schema is not None, False
         self.under_way += 1
         try:
             async with aclosing(self.engine.chat(chat_request(prompt), None)) as lines:
                 async for line in lines:
-                    for piece in pieces(line, begun):
+                    for piece in pieces(line, begun, constrained, started):
+                        started = True
                         yield piece
         except StageFailed:
             await self.still_there()
@@ -76,7 +82,7 @@ class LLM(LLMServer):  # type: ignore[misc]
 
 
 def chat_request(prompt: Prompt) -> Any:
-    """OpenAI's request for `prompt`, as vLLM's own type. Raises InvalidInput for a JSON schema vLLM refuses."""
+    """OpenAI's request for `prompt`, as vLLM's own type."""
     from ray.serve.llm.openai_api_models import ChatCompletionRequest
 
     messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
@@ -98,21 +104,24 @@ def chat_request(prompt: Prompt) -> Any:
     if prompt.request_id:
         fields["request_id"] = prompt.request_id
     if prompt.schema is not None:
-        json_schema = {"name": "answer", "schema": json.loads(prompt.schema)}
-        fields["response_format"] = {"type": "json_schema", "json_schema": json_schema}
+        fields["structured_outputs"] = {"json": prompt.schema}  # as text: a number over 64 bits cannot cross otherwise
     return ChatCompletionRequest(**fields)
 
 
-def pieces(line: Any, begun: Begun) -> list[Piece]:
-    """Read one item of the engine's stream: a server-sent event, or an error response."""
+def pieces(line: Any, begun: Begun, constrained: bool = False, started: bool = False) -> list[Piece]:
+    """Read one item of the engine's stream: a server-sent event, or an error response.
+
+    `constrained`: the answer is to obey a JSON schema. Raises InvalidInput, naming it, where the engine refuses it.
+    `started`: the engine has written something, so that no error is the request's any more but a StageFailed.
+    """
     if not isinstance(line, str):
-        raise refusal(line.error.message)
+        raise failure(line.error.code, line.error.message, constrained, started)
     payload = line.removeprefix("data: ").strip()
     if payload == "[DONE]":
         return []
     chunk = json.loads(payload)
     if "error" in chunk:
-        raise StageFailed("llm", "the engine failed while generating")
+        raise failure(chunk["error"]["code"], chunk["error"]["message"], constrained, started)
     if begun.text and (rendered := chunk.get("prompt_text")):
         begun.check(rendered)
     usage = Usage(chunk["usage"]["prompt_tokens"], chunk["usage"]["completion_tokens"]) if chunk.get("usage") else None
@@ -127,11 +136,19 @@ def pieces(line: Any, begun: Begun) -> list[Piece]:
     return [Piece(text, ending, usage)] if text or ending else []
 
 
-def refusal(message: str) -> InvalidInput:
-    """The engine's 400, told apart by its text: vLLM gives all of them one type."""
+def failure(code: int, message: str, constrained: bool, started: bool) -> InvalidInput | StageFailed:
+    """The engine's error without its words, which may hold paths.
+
+    VLLM gives all that it refuses one type, so what is wrong is told by the text. A grammar that does not compile fails
+    like a generation, before its first token.
+    """
     lowered = message.lower()
-    if "context length" in lowered or "maximum model length" in lowered or "longer than" in lowered:
+    if constrained and not started and message == FAILED_GENERATION:
+        return InvalidInput(UNENFORCEABLE, "response_format")
+    if started or not 400 <= code < 500:
+        return StageFailed("llm", "the engine failed while generating")
+    if constrained and any(word in lowered for word in OF_A_SCHEMA):
+        return InvalidInput(UNENFORCEABLE, "response_format")
+    if "context length" in lowered or "maximum model length" in lowered:
         return PromptTooLong("the prompt does not fit the model's context", "messages")
-    if "schema" in lowered or "grammar" in lowered or "structured" in lowered:
-        return InvalidInput("the engine cannot constrain its output to this JSON schema", "response_format")
     return InvalidInput("the engine refused the request", None)

@@ -18,7 +18,7 @@ from rag.types import FinishReason, Hit, Message, Piece, Prompt, RequestSettings
 
 CITATION = re.compile(r"\[(\d{1,3})\]")
 LONG = 20_000
-"""Characters of a conversation that are counted in some ten milliseconds."""
+"""Characters of a conversation and its passages that are counted in some ten milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +131,10 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
 async def written(
     draft: Prompt, hits: Sequence[Hit], settings: RequestSettings, prompts: PromptWriter
 ) -> tuple[Message, ...]:
-    """The prompt's messages. A long conversation is counted in a thread: other answers' streams go on meanwhile."""
+    """The prompt's messages. What is long is counted in a thread: other answers' streams go on meanwhile."""
     write = partial(prompts.write, draft.messages, hits, settings, draft.max_tokens)
-    if sum(len(message.content) for message in draft.messages) > LONG:
+    texts = [message.content for message in draft.messages] + [hit.passage.text for hit in hits]
+    if sum(map(len, texts)) > LONG:
         return await asyncio.to_thread(write)
     return write()
 

@@ -69,11 +69,10 @@ def whole_sections(found: list[Section]) -> Iterator[Section]:
     """The sections; one that is nothing but its heading becomes the beginning of the next."""
     carried: list[Block] = []
     for n, section in enumerate(found):
-        merged = [*carried, *section.blocks]
+        carried += section.blocks
         if len(section.blocks) == 1 and section.headings and n + 1 < len(found):
-            carried = merged
             continue
-        yield replace(section, blocks=merged)
+        yield replace(section, blocks=carried)
         carried = []
 
 
@@ -86,7 +85,7 @@ def fitting_draft(document: Document, section: Section, limit: int, count_tokens
         "",
         document.title,
         url,
-        section.headings,
+        fitting(document.title, section.headings, limit, count_tokens),
         metadata=document.metadata,
         tenant=document.tenant,
         groups=document.groups,
@@ -97,6 +96,20 @@ def fitting_draft(document: Document, section: Section, limit: int, count_tokens
         else:
             draft = replace(draft, title=draft.title[: len(draft.title) // 2])
     return draft
+
+
+def fitting(title: str, headings: tuple[str, ...], limit: int, count_tokens: CountTokens) -> tuple[str, ...]:
+    """The innermost headings that take at most `limit` tokens with the title and a token between each two.
+
+    Each is counted alone, so that a heading of many sections is counted once.
+    """
+    left = limit - count_tokens(title) + (not title)
+    for n in reversed(range(len(headings))):
+        if headings[n] not in (title, *headings[n + 1 :]):
+            left -= count_tokens(headings[n]) - 1
+        if left < 0:
+            return headings[n + 1 :]
+    return headings
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ SCHEME = "affine32"
 MURMUR = partial(mmh3.hash, signed=False)
 """MurmurHash3's 32 bits of a shingle; datasketch's own SHA-1 takes longer than all else that a signature needs."""
 WORD = re.compile(r"\w+")
+NEGATIVE = "not no never none nor neither nothing nobody without cannot t except unless only"
+"""Words that turn a sentence round; `t` is what is left of don't."""
+NEGATIONS = frozenset(NEGATIVE.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +35,20 @@ class Signature:
 
 
 def signature(text: str) -> Signature:
-    """The signature of a passage's text. Texts with other numbers in them are never near: a figure is what one asks."""
-    words = WORD.findall(text.lower())
+    """The signature of a passage's text. Texts are never near with other `telling` words: one asks for those."""
+    written = WORD.findall(text)
+    words = [word.lower() for word in written]
     shingles = {" ".join(words[n : n + SHINGLE]).encode() for n in range(max(len(words) - SHINGLE + 1, 1))}
     minhash = MinHash(PERMUTATIONS, permutations=permutations(), scheme=SCHEME, hashfunc=MURMUR)
     minhash.update_batch(shingles)
-    numbers = " ".join(word for word in words if any(map(str.isdigit, word)))
+    told = " ".join(word.lower() for word in written if telling(word))
     same = bytes.fromhex(digest(" ".join(text.split()).encode()))[:16]
-    return Signature(same, bytes.fromhex(digest(numbers.encode()))[:8] + minhash.hashvalues.astype("<u4").tobytes())
+    return Signature(same, bytes.fromhex(digest(told.encode()))[:8] + minhash.hashvalues.astype("<u4").tobytes())
+
+
+def telling(word: str) -> bool:
+    """Whether the word is a number, a negation or perhaps a name: written with a capital, be it first in a sentence."""
+    return word != word.lower() or word in NEGATIONS or any(map(str.isdigit, word))
 
 
 @cache
@@ -49,26 +58,29 @@ def permutations() -> Any:
 
 
 class Duplicates:
-    """Finds, for one passage after another, the earlier one that says the same to the same readers."""
+    """Finds, for one passage after another, the earlier one that says the same in the same scope."""
 
     def __init__(self) -> None:
         self._same: dict[tuple[Hashable, bytes], int] = {}
         self._near = MinHashLSH(THRESHOLD, PERMUTATIONS)
         self._values: dict[int, np.ndarray[Any, Any]] = {}
 
-    def earlier(self, number: int, readers: Hashable, found: Signature) -> int | None:
-        """The number of the earlier passage with the same `readers` that this one repeats; else remember this one."""
-        known = self._same.get((readers, found.same))
+    def earlier(self, number: int, scope: Hashable, found: Signature) -> int | None:
+        """The number of the earlier passage of the same `scope` that this one repeats; else remember this one.
+
+        The scope is all beside the text that must be equal.
+        """
+        known = self._same.get((scope, found.same))
         if known is not None:
             return known
-        # Other readers or numbers turn every value into another: such passages never meet in a bucket.
-        scope = int(digest(repr(readers).encode(), found.near[:8])[:8], 16)
-        values = np.frombuffer(found.near[8:], "<u4") ^ np.uint32(scope)
+        # Another scope or other telling words turn every value into another: such passages never meet in a bucket.
+        salt = int(digest(repr(scope).encode(), found.near[:8])[:8], 16)
+        values = np.frombuffer(found.near[8:], "<u4") ^ np.uint32(salt)
         minhash = MinHash(PERMUTATIONS, permutations=permutations(), scheme=SCHEME, hashvalues=values)
         for other in sorted(self._near.query(minhash)):
             if float((self._values[other] == values).mean()) >= THRESHOLD:
                 return int(other)
-        self._same[readers, found.same] = number
+        self._same[scope, found.same] = number
         self._near.insert(number, minhash)
         self._values[number] = values
         return None

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rag.duplicates import Duplicates, Signature
 from rag.errors import RaglanError
 from rag.ingest_scan import CONFLICT
 from rag.manifest import Suspicious
+from rag.payload import marks
 from rag.scan import suspicion
 from rag.store import Entry, Store
 
@@ -34,10 +35,10 @@ class DiskFull(RaglanError):
 
 @dataclass(slots=True)
 class Plan:
-    """Which rows of which part are indexed. `also` are the URLs that a row stands for beside its own."""
+    """Which rows of which part are indexed. `repeats` are the rows that one of these stands for beside itself."""
 
     rows: dict[Path, set[int]] = field(default_factory=dict)
-    also: dict[tuple[Path, int], list[str]] = field(default_factory=dict)
+    repeats: dict[tuple[Path, int], list[dict[str, Any]]] = field(default_factory=dict)
     conflicts: dict[str, str] = field(default_factory=dict)
     documents: int = 0
     passages: int = 0
@@ -67,11 +68,19 @@ def plan(folder: Path, wanted: Mapping[str, str]) -> Plan:
             out.suspicious += suspicious(row)
             continue
         out.duplicates += 1
-        urls = out.also.setdefault(found[earlier][:2], [])
-        if row["url"] and row["url"] != found[earlier][2]["url"] and row["url"] not in urls:
-            urls.append(row["url"])
+        out.repeats.setdefault(found[earlier][:2], []).append(row)
     out.documents = len(owners)
     return out
+
+
+def standing_for(row: Mapping[str, Any], repeats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields of a row's Passage that tell of its `repeats`: their URLs, and their marks for the filters."""
+    urls = dict.fromkeys(other["url"] for other in repeats if other["url"] not in ("", row["url"]))
+    found: dict[str, dict[str, None]] = {}
+    for other in repeats:
+        for name, values in marks(json.loads(other["metadata"])).items():
+            found.setdefault(name, {}).update(dict.fromkeys(values))
+    return {"also": tuple(urls), "also_marks": {name: tuple(values) for name, values in found.items()}}
 
 
 def suspicious(row: Mapping[str, Any]) -> list[Suspicious]:
@@ -86,7 +95,7 @@ def light_rows(folder: Path, wanted: Mapping[str, str]) -> list[tuple[Path, int,
     """The wanted rows without their texts and vectors; of an item that stands in two parts, those of the first."""
     out = []
     first: dict[str, Path] = {}
-    columns = ["item", "hash", "id", "document_id", "tenant", "groups", "url", "same", "near", "scores"]
+    columns = ["item", "hash", "id", "document_id", "tenant", "groups", "metadata", "url", "same", "near", "scores"]
     for path in parts.paths(folder):
         for at, row in enumerate(pq.read_table(path, columns=columns).to_pylist()):
             if wanted.get(row["item"]) == row["hash"] and first.setdefault(row["item"], path) == path:
@@ -111,7 +120,7 @@ def batches(path: Path, kept: set[int], plan: Plan) -> list[list[Entry]]:
         if len(out[-1]) >= LOAD:
             out.append([])
         out[-1] += [
-            parts.to_entry(row, vector, tuple(plan.also.get((path, n), ())))
+            parts.to_entry(row, vector, standing_for(row, plan.repeats.get((path, n), ())))
             for n, row, vector in zip(numbers, rows, vectors, strict=True)
             if n in kept
         ]

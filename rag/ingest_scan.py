@@ -12,9 +12,9 @@ from typing import Any
 
 from rag.errors import InvalidInput
 from rag.manifest import Unreadable, digest
-from rag.read import READERS, ReadConfig
+from rag.read import MARKS, READERS, ReadConfig
 
-FORMAT = "5"
+FORMAT = "6"
 """Changes when the passages of an unchanged item do; then every item counts as changed."""
 MAX_KEY = 256
 CONFLICT = "another document has the id"
@@ -96,23 +96,42 @@ def look(out: Scan, path: Path, key: str, origin: tuple[Origin, bytes], limits: 
 def lines(path: Path, key: str, origin: tuple[Origin, bytes], out: Scan, limits: ReadConfig) -> Iterator[Item]:
     """The lines of a .jsonl file, one in memory at a time. A line over the limit ends the reading."""
     named, prefix = origin
+    number, begin = 0, 0
+    for line, size in split(path, limits.max_bytes + 1):
+        number += 1
+        if size > limits.max_bytes:
+            reason = f"line {number} has more than {limits.max_bytes:,} bytes; nothing was read from there on"
+            out.unreadable[key] = Unreadable(hash=f"{path.stat().st_size} bytes", reason=reason)
+            return
+        given = line_id(line)
+        name = f"{key}#id={given}" if given else f"{key}#{number}"
+        if name in out.items:
+            reason = f"line {number} of the file has the id of an earlier line"
+            out.unreadable[f"{name} (line {number})"] = Unreadable(hash=digest(prefix, line.strip()), reason=reason)
+        elif line.strip():
+            yield Item(name, str(path), digest(prefix, line.strip()), named, begin, size)
+        begin += size
+    if not number:
+        out.unreadable[key] = Unreadable(hash="empty", reason="the file is empty")
+
+
+def split(path: Path, most: int) -> Iterator[tuple[bytes, int]]:
+    """The lines of a file, each with its size in the file, up to `most` bytes or characters of it at once.
+
+    They are in UTF-8 where a byte order mark says that the file is in UTF-16 or UTF-32, else as they are.
+    """
     with path.open("rb") as file:
-        number, begin = 0, 0
-        while line := file.readline(limits.max_bytes + 1):
-            number += 1
-            if len(line) > limits.max_bytes:
-                reason = f"line {number} has more than {limits.max_bytes:,} bytes; nothing was read from there on"
-                out.unreadable[key] = Unreadable(hash=f"{path.stat().st_size} bytes", reason=reason)
-                return
-            name = f"{key}#{line_id(line) or number}"
-            if name in out.items:
-                reason = f"line {number} of the file has the id of an earlier line"
-                out.unreadable[f"{name} (line {number})"] = Unreadable(hash=digest(prefix, line.strip()), reason=reason)
-            elif line.strip():
-                yield Item(name, str(path), digest(prefix, line.strip()), named, begin, len(line))
-            begin += len(line)
-        if not number:
-            out.unreadable[key] = Unreadable(hash="empty", reason="the file is empty")
+        head = file.read(4)
+        mark = next((name for mark, name in MARKS if head.startswith(mark)), "")
+        if mark not in ("utf-16", "utf-32"):
+            file.seek(0)
+            while line := file.readline(most):
+                yield line, len(line)
+            return
+    encoding = f"{mark}-le" if head[0] == 0xFF else f"{mark}-be"
+    with path.open(encoding=encoding, errors="replace", newline="\n") as wide:  # what is broken keeps its size
+        while text := wide.readline(most):
+            yield text.removeprefix("\ufeff").encode(), len(text.encode(encoding))
 
 
 def line_id(line: bytes) -> str:

@@ -12,6 +12,8 @@ ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*)")
 UNDERLINE = re.compile(r"([=\-~^\"'`#*+.:_])\1{2,}\s*$")
 LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()]*(?:\([^()]*\)[^()]*)?\)")
 NOT_SLUG = re.compile(r"[^\w\- ]")
+MAX_HEADING = 300
+"""Characters kept of a heading, in its path and its anchor: every passage below it repeats them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ def sections(text: str) -> list[Section]:
     slugs: dict[str, int] = {}
     for block, style, title in blocks(text):
         if title:
+            title = title[:MAX_HEADING]
             if style not in styles and not style.isdigit():
                 styles.append(style)
             level = int(style) if style.isdigit() else styles.index(style) + 1
@@ -59,11 +62,13 @@ def sections(text: str) -> list[Section]:
 
 
 def slug(title: str, taken: dict[str, int]) -> str:
-    """GitHub's anchor of a heading; a repeated one gets -1, -2 ..."""
-    base = NOT_SLUG.sub("", title.lower()).replace(" ", "-")
-    count = taken.get(base, 0)
-    taken[base] = count + 1
-    return f"{base}-{count}" if count else base
+    """GitHub's anchor of a heading; one that is `taken`, with its latest number, gets the next free of -1, -2 ..."""
+    found = base = NOT_SLUG.sub("", title.lower()).replace(" ", "-")
+    while found in taken:
+        taken[base] += 1
+        found = f"{base}-{taken[base]}"
+    taken[found] = 0
+    return found
 
 
 def blocks(text: str) -> Iterator[tuple[Block, str, str]]:

@@ -6,7 +6,7 @@ By indentation and keywords, for any language: a parser for each would be a pack
 import re
 from collections.abc import Iterator
 
-from rag.outline import Block, Line, Section
+from rag.outline import MAX_HEADING, Block, Line, Section
 
 CODE_SUFFIXES = """
 .py .js .mjs .ts .tsx .jsx .go .java .kt .scala .rs .c .h .cc .cpp .hpp .cs .rb .php .swift .lua .r .jl .pl .sql .proto
@@ -20,7 +20,9 @@ DEFINITION = re.compile(
 )
 TABLE = re.compile(r"\[{1,2}(?P<name>[^\[\]\n]+)\]{1,2}\s*(?:#.*)?$")
 """A TOML or INI section."""
-C_FUNCTION = re.compile(r"(?!return|else|typedef)[A-Za-z_][\w\s*&:<>,]*?\b(?P<name>[\w:~]+)\s*\([^;]*\)[^;()]*\{\s*$")
+C_FUNCTION = re.compile(r"(?!return|else|typedef)[A-Za-z_][\w\s*&:<>,]*?\b(?P<name>[\w:~]++)\s*\([^;]*\)[^;()]*\{\s*$")
+MAX_SIGNATURE = 300
+"""Characters of a line up to which it is matched with C_FUNCTION, which takes time that grows with their square."""
 SHELL_FUNCTION = re.compile(r"(?P<name>[\w-]+)\s*\(\)\s*\{")
 LEADING = ("@", "#", "//", "/*", "*", "--")
 """How lines begin that belong to the definition after them: decorators and comments."""
@@ -33,15 +35,20 @@ def code_sections(text: str) -> list[Section]:
     """
     lines = [Line(m.start(), m.end(), m[0]) for m in re.finditer(r"[^\n]+", text)]
     lines = [line for line in lines if line.text.strip()]
-    starts = {first(lines, n): (depth, name) for n, (depth, name) in definitions(lines)}
+    starts: dict[int, tuple[int, str]] = {}
+    last = -1
+    for n, defined in definitions(lines):
+        starts[first(lines, n, last + 1)] = defined
+        last = n
     out = [Section()]
     begin, counted, number = 0, 0, 1
+    edge = indent(lines[0]) if lines else 0
     for n, line in enumerate(lines):
         depth, name = starts.get(n, (1, ""))
-        apart = n and text.count("\n", lines[n - 1].end, line.start) > 1 and indent(line) <= indent(lines[begin])
+        apart = n and text.count("\n", lines[n - 1].end, line.start) > 1 and indent(line) <= edge
         if n and (n in starts or apart):
             out[-1].blocks.append(Block(lines[begin].start, lines[n - 1].end, rows=True))
-            begin = n
+            begin, edge = n, indent(line)
         if name and depth == 0:
             number += text.count("\n", counted, line.start)
             counted = line.start
@@ -56,14 +63,18 @@ def definitions(lines: list[Line]) -> Iterator[tuple[int, tuple[int, str]]]:
     for n, line in enumerate(lines):
         match = DEFINITION.match(line.text)
         if not match and line.text[0] not in " \t#/*":
-            match = TABLE.match(line.text) or SHELL_FUNCTION.match(line.text) or C_FUNCTION.match(line.text)
+            match = TABLE.match(line.text) or SHELL_FUNCTION.match(line.text)
+            if not match and len(line.text) <= MAX_SIGNATURE:
+                match = C_FUNCTION.match(line.text)
         if match:
-            yield n, (indent(line), match["name"].strip())
+            yield n, (indent(line), match["name"].strip()[:MAX_HEADING])
 
 
-def first(lines: list[Line], at: int) -> int:
-    """The line where the definition of line `at` begins: its decorators and the comment above it are its own."""
-    while at and indent(lines[at - 1]) == indent(lines[at]) and touches(lines[at - 1], lines[at]):
+def first(lines: list[Line], at: int, least: int) -> int:
+    """The line, `least` or later, where the definition of line `at` begins: the decorators and comment above it are
+    its own.
+    """
+    while at > least and indent(lines[at - 1]) == indent(lines[at]) and touches(lines[at - 1], lines[at]):
         at -= 1
     return at
 

@@ -65,10 +65,10 @@ def row(passage: Passage, key: Key) -> dict[str, Any]:
     }
 
 
-def to_entry(row: dict[str, Any], vector: np.ndarray[Any, Any], also: tuple[str, ...]) -> Entry:
-    """What the store writes for a row."""
-    given: dict[str, Any] = {name: row[name] for name in FIELDS}
-    given |= {"headings": tuple(row["headings"]), "groups": tuple(row["groups"]), "also": also}
+def to_entry(row: dict[str, Any], vector: np.ndarray[Any, Any], others: Mapping[str, Any]) -> Entry:
+    """What the store writes for a row; `others` are the Passage's fields for the rows that it stands for."""
+    given: dict[str, Any] = {name: row[name] for name in FIELDS} | dict(others)
+    given |= {"headings": tuple(row["headings"]), "groups": tuple(row["groups"])}
     passage = Passage(**given, metadata=json.loads(row["metadata"]), scores=json.loads(row["scores"]))
     return Entry(passage, vector, SparseVector(tuple(row["indices"]), tuple(row["values"])))
 

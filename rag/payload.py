@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -32,25 +32,32 @@ def payloads(passages: Sequence[Passage]) -> list[dict[str, Any]]:
         whole = {"headings": list(passage.headings), "groups": list(passage.groups), "also": list(passage.also)}
         place = {"position": seen[key], "passages": counts[key]}
         kept = {"metadata": dict(passage.metadata), "scores": dict(passage.scores)}
-        out.append(asdict(passage) | whole | kept | place | marks(passage))
+        others = {"also_marks": {name: list(values) for name, values in passage.also_marks.items()}}
+        out.append(asdict(passage) | whole | kept | others | place | indexed(passage))
         seen[key] += 1
     return out
 
 
-def marks(passage: Passage) -> dict[str, Any]:
-    """The indexed fields that filters read: absent where the metadata says nothing, or no date that can be read."""
-    given = passage.metadata
-    found: dict[str, Any] = {name: given[name] for name in ("source", "origin") if given.get(name)}
-    if tags := [tag for part in given.get("tags", "").split(",") if (tag := part.strip())]:
-        found["tags"] = tags
-    if date := moment(given.get("date", "")):
-        found["date"] = date.isoformat()
-    return found | {"readers": list(passage.groups) or [EVERYBODY]}
+def indexed(passage: Passage) -> dict[str, Any]:
+    """The indexed fields of a payload: the marks of the passage and of those it stands for, its origin and readers."""
+    own, others = marks(passage.metadata), passage.also_marks
+    both = {name: list(dict.fromkeys([*own.get(name, ()), *others.get(name, ())])) for name in own.keys() | others}
+    origin = {"origin": passage.metadata["origin"]} if passage.metadata.get("origin") else {}
+    return both | origin | {"readers": list(passage.groups) or [EVERYBODY]}
+
+
+def marks(metadata: Mapping[str, str]) -> dict[str, list[str]]:
+    """What filters find a passage by: absent where the metadata says nothing, or no date that can be read."""
+    tags = [tag for part in metadata.get("tags", "").split(",") if (tag := part.strip())]
+    date = moment(metadata.get("date", ""))
+    found = {"source": [metadata.get("source", "")], "tags": tags, "date": [date.isoformat()] if date else []}
+    return {name: values for name, values in found.items() if any(values)}
 
 
 def to_passage(payload: dict[str, Any]) -> Passage:
     """The passage that `payloads` stored; what it does not name keeps its default."""
     given = {name: value for name, value in payload.items() if name in PASSAGE}
+    given["also_marks"] = {name: tuple(values) for name, values in given.get("also_marks", {}).items()}
     return Passage(**given | {name: tuple(given.get(name, ())) for name in ("headings", "groups", "also")})
 
 

@@ -2,6 +2,7 @@
 
 import re
 import string
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -22,7 +23,7 @@ JINJA = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=Tr
 TOKENS_PER_MESSAGE = 8
 """What a chat template adds around a message; the widest of the common ones (Llama 3, Qwen, ChatML) add 5 to 7."""
 
-TAG = re.compile(r"<(?=\s*/?\s*passage)", re.I)
+TAG = re.compile(r"<(?=\s*(?:/\s*)?passage)", re.I)
 COUNTED = 256
 """Latest texts whose counts are remembered while one prompt is fitted."""
 
@@ -129,13 +130,17 @@ class PromptBook:
         count = lru_cache(COUNTED)(self.counters[settings.model])
         room = self.contexts[settings.model] - max_tokens
         turns = list(messages)
+
+        def too_long(most: int) -> bool:
+            return not fits(self._render(settings.prompt, turns, evidence[:most]), room, count)
+
+        if evidence and too_long(len(evidence)):
+            evidence = evidence[: max(0, bisect_left(range(len(evidence)), True, key=too_long) - 1)]
         while True:
             prompt = self._render(settings.prompt, turns, evidence)
             if fits(prompt, room, count):
                 return prompt
-            if evidence:
-                evidence = evidence[:-1]
-            elif any(turn.role != "system" for turn in turns[:-1]):
+            if any(turn.role != "system" for turn in turns[:-1]):
                 turns = without_oldest(turns)
             else:
                 raise PromptTooLong(
@@ -169,7 +174,7 @@ def fits(prompt: Sequence[Message], room: int, count: CountTokens) -> bool:
     The newest messages are counted first, and none after `room` is used up.
     """
     left = room - TOKENS_PER_MESSAGE * len(prompt)
-    if sum(len(m.content.encode()) for m in prompt) <= left:
+    if sum(len(m.content) for m in prompt) <= left and sum(len(m.content.encode()) for m in prompt) <= left:
         return True
     for message in reversed(prompt):
         left -= count(message.content)
@@ -193,4 +198,5 @@ def token_counter(tokenizer_file: Path | None) -> CountTokens:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+    # Of a batch, since `encode` keeps every other thread from running.
+    return lambda text: len(tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids)

@@ -3,6 +3,7 @@
 Not by llama-index's own readers: those take paths, bound nothing and flatten headings. Every function blocks.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,9 +32,9 @@ MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"),
     (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"),
 )  # fmt: skip
-FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+FRONT_MATTER = re.compile(r"\A---\n(.{0,16000}?)\n---\n", re.DOTALL)
+"""What is longer is text like any other: YAML takes several times as long to read as all else."""
 SCALARS = str | int | float | date
-"""What may be a tag: aliases let a few lines of YAML stand for a list of any size."""
 MAX_TITLE = 200
 MAX_METADATA = 32
 
@@ -122,10 +123,19 @@ def read_marked(data: bytes, limits: ReadConfig) -> list[Content]:
     return [Content(text, next(headings, ""), front_matter(front[1]) if front else {})]
 
 
+class PlainLoader(yaml.SafeLoader):
+    """Refuses aliases: merged over and over, a few lines of YAML stand for a mapping of any size."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(problem="aliases are not read")
+        return super().compose_node(parent, index)
+
+
 def front_matter(source: str) -> dict[str, str]:
     """`tags`, joined by commas, and `date`, in ISO 8601, of YAML front matter that has them; else nothing."""
     try:
-        found = yaml.safe_load(source)
+        found = PlainLoader(source).get_single_data()
     except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError, RecursionError):  # a wrong !!tag: any
         return {}
     out: dict[str, str] = {}
@@ -190,12 +200,12 @@ def read_json(data: bytes, limits: ReadConfig) -> list[Content]:
 
 
 def read_json_lines(data: bytes, limits: ReadConfig) -> list[Content]:
-    """A JSON object a line: a document each."""
+    """A JSON object a line: a document each. Lines cut from a marked file have no mark; JSON's first bytes tell."""
     from rag.read_json import json_contents
 
     found: list[Content] = []
     left = limits.max_chars
-    for line in filter(str.strip, decoded(data).split("\n")):
+    for line in filter(str.strip, decoded(data, json.detect_encoding(data)).split("\n")):
         more = json_contents(line, left)
         left -= sum(len(content.text) for content in more)
         found += more
@@ -216,12 +226,12 @@ READERS: dict[str, Callable[[bytes, ReadConfig], list[Content]]] = {
 }
 
 
-def decoded(data: bytes) -> str:
-    """Text by its byte order mark, else in UTF-8; a line that is not UTF-8 in Windows-1252. Line ends become LF.
+def decoded(data: bytes, unmarked: str = "utf-8") -> str:
+    """Text by its mark, else in the encoding `unmarked`; a line that is not UTF-8 in Windows-1252. Line ends become LF.
 
     Raises UnreadableDocument for what is no text.
     """
-    encoding = next((name for mark, name in MARKS if data.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in MARKS if data.startswith(mark)), unmarked)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:

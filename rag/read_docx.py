@@ -52,9 +52,11 @@ def extract(data: bytes, max_chars: int) -> dict[str, str]:
 
     found = Document(io.BytesIO(data))
     parts: list[str] = []
+    chars = 0
     for part in blocks(found):
         parts.append(part)
-        if sum(map(len, parts)) > max_chars:
+        chars += len(part)
+        if chars > max_chars:
             return {"large": f"its text has more than {max_chars} characters"}
     heading = next((part.lstrip("# ") for part in parts if part.startswith("#")), "")
     text = "\n\n".join(parts)

@@ -21,10 +21,10 @@ GAPS = re.compile(r"\n{3,}")
 
 
 class TextWriter:
-    """A parser's target: collects `title` and the pieces of the text. Every element that starts also ends."""
+    """A parser's target: collects the pieces of the title and of the text. Every element that starts also ends."""
 
     def __init__(self) -> None:
-        self.title = ""
+        self.titles: list[str] = []
         self.pieces: list[str] = []
         self._skipped = 0
         self._in_title = False
@@ -49,7 +49,7 @@ class TextWriter:
 
     def data(self, data: str) -> None:
         if self._in_title:
-            self.title += data
+            self.titles.append(data)
         elif not self._skipped:
             self.pieces.append(data if self._pre else BLANK.sub(" ", data))
 
@@ -87,7 +87,7 @@ def html_to_text(html: str) -> tuple[str, str]:
     tidy = (part if n % 2 else GAPS.sub("\n\n", stripped(part)) for n, part in enumerate(parts))
     text = "\n\n".join(part.strip("\n ") for part in tidy if part.strip())
     heading = re.search(r"^#+ (.+)$", text, re.MULTILINE)
-    return writer.title.strip() or (heading[1] if heading else ""), text
+    return "".join(writer.titles).strip() or (heading[1] if heading else ""), text
 
 
 def stripped(text: str) -> str:

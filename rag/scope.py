@@ -45,14 +45,13 @@ class Scope:
         if payload["tenant"] != self.tenant:
             return False
         for name, values in self.any_of().items():
-            held = payload.get(name, [])
-            if not set(values).intersection([held] if isinstance(held, str) else held):
+            if not set(values).intersection(payload.get(name, [])):
                 return False
         since, until = self.dates()
         if since is None and until is None:
             return True
-        when = moment(payload.get("date", ""))
-        return when is not None and (since is None or when >= since) and (until is None or when <= until)
+        moments = [when for text in payload.get("date", []) if (when := moment(text))]
+        return any((since is None or when >= since) and (until is None or when <= until) for when in moments)
 
 
 def moment(text: str, last: bool = False) -> datetime | None:

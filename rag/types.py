@@ -76,8 +76,8 @@ class Document(Fact):
 class Passage(Fact):
     """A stretch of a document: `text == document.text[start:end]`, under its `headings` path, outermost first.
 
-    `also` are the URLs of the near-identical passages that this one stands for. `scores` are those it was stored with,
-    by the name of what gave them (rag/scan.py).
+    `also` are the URLs of the near-identical passages that this one stands for, `also_marks` what filters find those by
+    (rag/payload.py). `scores` are those it was stored with, by the name of what gave them (rag/scan.py).
     """
 
     id: str
@@ -92,6 +92,7 @@ class Passage(Fact):
     tenant: str = "default"
     groups: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    also_marks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -2,7 +2,8 @@
 
 `python -m tests.deployments.real_engine PROFILE` reads chats on stdin and prints one JSON line: their "answers", what
 became of each where an engine went on with its beginnings ("resumed"), and the "order" in which batch requests that
-more than fill the engine and a late interactive one began to speak.
+more than fill the engine and a late interactive one began to speak, and the parameter named for a schema that the
+engine cannot enforce ("refused").
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from vllm.v1.executor.abstract import Executor
 
 from deployments.llm import LLM
 from deployments.settings import ModelConfig, Settings
+from rag.errors import InvalidInput
 from rag.types import Message, Priority, Prompt
 from tests.deployments.test_llm import Replica
 
@@ -84,6 +86,16 @@ async def order(engine: Engine) -> list[str]:
     return order
 
 
+async def refused(engine: Engine) -> str | None:
+    """The parameter that is told to be wrong."""
+    prompt = Prompt("quote", (Message("user", "Which?"),), schema=json.dumps({"type": "array", "uniqueItems": True}))
+    try:
+        [_ async for _ in LLM.generate(Replica(engine), prompt)]  # type: ignore[arg-type]
+    except InvalidInput as error:
+        return error.param
+    return None
+
+
 async def main() -> None:
     args = yaml.safe_load(Path(sys.argv[1]).read_text())["applications"][0]["args"]
     model = Settings.load(args).models[0]
@@ -103,7 +115,7 @@ async def main() -> None:
             await asyncio.gather(*(said(engine, chat, begun) for begun in beginnings(answer)))
             for chat, answer in zip(chats, answers, strict=True)
         ]
-        found = {"answers": answers, "resumed": resumed, "order": await order(engine)}
+        found = {"answers": answers, "resumed": resumed, "order": await order(engine), "refused": await refused(engine)}
         print(json.dumps(found))
     finally:
         core.shutdown()

@@ -1,17 +1,22 @@
 """How vLLM's protocol is spoken: what a Prompt becomes, and what its stream says."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
+from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
+from vllm.exceptions import GenerationError, VLLMValidationError
+from vllm.sampling_params import SamplingParams
 from vllm.v1.engine.exceptions import EngineDeadError
+from vllm.v1.structured_output.backend_guidance import validate_guidance_grammar
+from vllm.v1.structured_output.backend_xgrammar import validate_xgrammar_grammar
 
 from deployments.autoscaling import LOAD, SLEEPS
 from deployments.engine_load import Figures, Listener, ScalingConfig
 from deployments.llm import LLM, chat_request, pieces
 from rag.begun import Begun
-from rag.errors import InvalidInput, StageFailed, StageUnavailable
+from rag.errors import InvalidInput, PromptTooLong, StageFailed, StageUnavailable
 from rag.types import Message, Piece, Prompt, Usage
 
 PROMPT = Prompt("quote", (Message("user", "How?"),))
@@ -75,6 +80,63 @@ def test_an_engines_error_names_the_stage_and_no_more() -> None:
     assert "secret" not in str(caught.value)
 
 
+UNENFORCEABLE: list[dict[str, Any]] = [
+    {"type": "array", "uniqueItems": True},
+    {"type": "string", "format": "iri"},
+    {"type": "string", "pattern": "^(a)\\1$"},
+    {"type": "string", "pattern": "(((("},
+    {"$ref": "#/$defs/nothing"},
+    {"type": "integer", "minimum": 5, "maximum": 1},
+    {"type": "integer", "minimum": 10**40},
+    {"type": "string", "minLength": 5, "maxLength": 1},
+    {"enum": []},
+]
+
+
+def streamed(error: Exception) -> str:
+    """The event that vLLM's stream generator makes of an exception."""
+    return event(error=create_error_response(error).error.model_dump())
+
+
+@pytest.mark.parametrize("validate", [validate_xgrammar_grammar, validate_guidance_grammar])
+@pytest.mark.parametrize("schema", UNENFORCEABLE, ids=json.dumps)
+def test_a_schema_that_a_backend_refuses_is_the_clients_error(
+    schema: dict[str, Any], validate: Callable[[SamplingParams], None]
+) -> None:
+    asked = chat_request(Prompt("quote", PROMPT.messages, schema=json.dumps(schema)))
+    with pytest.raises(VLLMValidationError) as refused:
+        validate(asked.to_sampling_params(10, {}))
+    with pytest.raises(InvalidInput) as caught:
+        pieces(streamed(refused.value), Begun(""), constrained=True)
+    assert caught.value.param == "response_format"
+    assert str(caught.value) == "the engine cannot constrain its output to this JSON schema"
+
+
+@pytest.mark.parametrize(
+    ("error", "constrained", "kind", "param"),
+    [
+        (GenerationError(), True, InvalidInput, "response_format"),
+        (GenerationError(), False, StageFailed, None),
+        (RuntimeError("/opt/secret"), True, StageFailed, None),
+        (VLLMValidationError("This model's maximum context length is 9 tokens."), True, PromptTooLong, "messages"),
+        (VLLMValidationError("Input is longer than the maximum model length of 9."), False, PromptTooLong, "messages"),
+        (ValueError("Input length (9) exceeds model's maximum context length (8)."), False, PromptTooLong, "messages"),
+        (VLLMValidationError("seed"), False, InvalidInput, None),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("in_stream", [True, False])
+def test_an_engines_error_is_told_by_whose_it_is(
+    error: Exception, constrained: bool, kind: type[Exception], param: str | None, in_stream: bool
+) -> None:
+    line = streamed(error) if in_stream else create_error_response(error)
+    with pytest.raises(kind) as caught:
+        pieces(line, Begun(""), constrained)
+    assert type(caught.value) is kind
+    assert "secret" not in str(caught.value)
+    assert getattr(caught.value, "param", None) == param
+
+
 class Broken:
     """An engine that says one word and fails; `dead` is what its health check raises."""
 
@@ -111,6 +173,17 @@ async def test_an_engine_that_died_under_its_replica_is_for_another_to_go_on(
     with pytest.raises(StageFailed) as caught:
         await anext(made)
     assert type(caught.value) is raised
+
+
+async def test_a_refused_schema_is_told_by_the_stream_that_asked_for_it() -> None:
+    class Refusing(Broken):
+        async def chat(self, request: Any, info: Any) -> AsyncGenerator[str]:
+            yield streamed(VLLMValidationError('Grammar error: Unimplemented keys: ["uniqueItems"]'))
+
+    asked = Prompt("quote", PROMPT.messages, schema=json.dumps(UNENFORCEABLE[0]))
+    with pytest.raises(InvalidInput) as caught:
+        await anext(Replica(Refusing(None)).generate(asked))
+    assert caught.value.param == "response_format"
 
 
 async def test_a_replica_reports_its_load_only_while_it_generates() -> None:

@@ -60,6 +60,11 @@ def test_an_interactive_request_comes_before_the_batch_ones_that_wait_for_the_en
     assert len(order) == 13
 
 
+@pytest.mark.vllm
+def test_a_schema_that_the_engine_cannot_enforce_is_refused_by_name(told: dict[str, Any]) -> None:
+    assert told["refused"] == "response_format"
+
+
 def test_every_profile_lets_the_engine_order_by_priority() -> None:
     for profile in (LOCAL, ROOT / "cluster" / "gpu.yaml"):
         models = yaml.safe_load(profile.read_text())["applications"][0]["args"]["models"]

@@ -210,6 +210,21 @@ async def test_a_long_conversation_is_counted_beside_the_loop() -> None:
     assert [thread is threading.main_thread() for thread in threads] == [True, False]
 
 
+async def test_long_passages_are_counted_beside_the_loop() -> None:
+    threads: list[threading.Thread] = []
+
+    class Book(FakePromptWriter):
+        def write(self, *args: Any) -> tuple[Message, ...]:
+            threads.append(threading.current_thread())
+            return super().write(*args)
+
+    store = FakeLibrary()
+    passage = Passage("a:0", "a", "How do replicas scale? " + "long " * LONG)
+    await store.upsert([passage], await FakeEmbedder().embed([passage.text]))
+    await ask(fake_stages(prompts=Book(), retriever=store))
+    assert [thread is threading.main_thread() for thread in threads] == [False]
+
+
 async def test_a_citation_that_does_not_exist_is_no_citation() -> None:
     end = ended(await ask(fake_stages(retriever=await library(), llm=FakeLLM(reply="So it is. [7]"))))
     assert end.citations == ()

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rag.chunk import ChunkConfig, chunk, embedded_prefix, embedded_text
+from rag.chunk import ChunkConfig, chunk, embedded_prefix, embedded_text, whole_sections
 from rag.embed import SentenceEmbedder
+from rag.outline import Block, Section, sections
+from rag.outline_code import code_sections
 from rag.types import Document, Passage
 
 PAGE = """Preamble before any heading.
@@ -85,6 +87,65 @@ def test_a_bare_heading_joins_what_follows() -> None:
     [passage] = chunk(Document("a", text), ChunkConfig(), count)
     assert passage.headings == ("One", "Two")
     assert passage.text == text.strip()
+
+
+def test_anchors_are_githubs() -> None:
+    found = [section.anchor for section in sections("# Foo\n\n# Foo\n\n# Foo 1\n\n# Foo-2\n\n# foo\n")]
+    assert found == ["foo", "foo-1", "foo-1-1", "foo-2", "foo-3"]
+
+
+UNDERLINES = "=-~^\"'`#*+.:_"
+DEEP = "".join(f"A level, {mark}\n{mark * 12}\n\nx.\n\n" for mark in UNDERLINES)
+SUBS = "".join(f"## Sub {n}\n\nx.\n\n" for n in range(300))
+HOSTILE = {
+    "one long heading": f"# {'word ' * 2_000}\n\n{SUBS}",
+    "one long word": f"# {'x' * 20_000}\n\n{SUBS}",
+    "many levels": DEEP + "".join(f"A level {n}, _\n{'_' * 12}\n\nx.\n\n" for n in range(300)),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("title", ["", "! " * 150])
+def test_headings_are_not_counted_again_for_each_section(name: str, title: str) -> None:
+    text, counted = HOSTILE[name], 0
+
+    def counting(part: str) -> int:
+        nonlocal counted
+        counted += len(part)
+        return count(part)
+
+    passages = chunk(Document("a", text, title, "/a"), ChunkConfig(), counting)
+    check(Document("a", text, title, "/a"), passages, 256)
+    assert counted < 20 * len(text)
+    assert sum(len(embedded_text(p)) + len(p.url) for p in passages) < 20 * len(text)
+
+
+def test_a_path_keeps_what_fits_of_it() -> None:
+    text = "# One\n\n## Two two\n\n### Three\n\nText.\n"
+    for limit, title, kept in ((40, "One", 3), (40, "! " * 12, 2), (40, "! " * 15, 1), (40, "", 3), (40, "! " * 40, 0)):
+        *_, passage = chunk(Document("a", text, title), ChunkConfig(max_tokens=limit), count)
+        assert len(passage.headings) == kept
+        assert count(embedded_prefix(passage)) <= limit // 2
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    ["--a() {\n" * 60_000, "a:" * 200_000, f" {'x' * 8_000_000}\n\n" + "  y\n\n" * 100_000],
+    ids=["shell", "c", "indented"],
+)
+def test_no_code_takes_time_that_grows_faster_than_it(text: str) -> None:
+    """Where it did, this would take minutes."""
+    found = code_sections(text)
+    assert sum(len(section.blocks) for section in found) <= len(text.split())
+
+
+@pytest.mark.timeout(60)
+def test_many_bare_headings() -> None:
+    """Each copied all those before it, which took minutes."""
+    block = Block(0, 1)
+    found = list(whole_sections([Section(("a",), "a", [block]) for _ in range(300_000)]))
+    assert [len(section.blocks) for section in found] == [300_000]
 
 
 def test_code_breaks_at_lines_and_prose_at_sentences() -> None:

@@ -1,4 +1,6 @@
 import re
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,55 @@ def test_what_cannot_fit_is_not_counted() -> None:
     one = PromptBook(load_templates(PROMPTS), {"m": 500}, {"m": count})
     one.write([*turns, Message("user", "How?")], [], settings("quote@1"), 10)
     assert len(counted) <= 3
+
+
+def test_what_is_longer_than_the_context_is_not_encoded_to_find_out() -> None:
+    encoded: list[str] = []
+
+    class Text(str):
+        __slots__ = ()
+
+        def encode(self, *args: str) -> bytes:
+            encoded.append(self)
+            return super().encode(*args)
+
+    turns = [Message("assistant", Text("word " * 400)) for _ in range(30)]
+    book().write([*turns, Message("user", "How?")], [], settings("quote@1"), 10)
+    assert encoded == []
+
+
+def test_evidence_that_does_not_fit_is_counted_a_few_times_only() -> None:
+    counted: list[str] = []
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return len(text.split())
+
+    one = PromptBook(load_templates(PROMPTS), {"m": 230}, {"m": count})
+    system, _ = one.write([Message("user", "How?")], [hit(n, 1) for n in range(16)], settings("passages@1"), 50)
+    assert len(counted) <= 8
+    kept = system.content.count("<passage ")
+    assert 0 < kept < 16
+    looser = PromptBook(load_templates(PROMPTS), {"m": 230 + 12}, {"m": count})
+    more, _ = looser.write([Message("user", "How?")], [hit(n, 1) for n in range(16)], settings("passages@1"), 50)
+    assert more.content.count("<passage ") == kept + 1
+
+
+def test_blanks_in_a_passage_cost_no_time() -> None:
+    blank = Hit(Passage("e", "e", "<" + " " * 200_000 + "x"), 1.0)  # minutes, where both ends of a `/` take blanks
+    system, _ = book().write([Message("user", "How?")], [blank], settings("passages@1"), 50)
+    assert "<passage " in system.content
+
+
+def test_other_threads_run_while_a_long_text_is_counted() -> None:
+    count = token_counter(PROMPTS.parent / "models" / "quote" / "tokenizer.json")
+    ticks = 0
+    thread = threading.Thread(target=count, args=("The quick brown fox. " * 60_000,))
+    thread.start()
+    while thread.is_alive():
+        ticks += 1
+        time.sleep(0)
+    assert ticks > 100
 
 
 def test_a_question_that_cannot_fit_is_refused() -> None:

@@ -88,6 +88,13 @@ def test_deeply_nested_html() -> None:
     assert read_file("deep.html", data, LIMITS).text == "bottom"
 
 
+@pytest.mark.timeout(60)
+def test_a_title_of_many_pieces() -> None:
+    """The pieces were added one by one, in minutes."""
+    data = b"<title>" + b"&lt;" * 1_900_000 + b"</title><p>Text.</p>"
+    assert read_file("a.html", data, LIMITS).title == "<" * 200
+
+
 def test_an_icons_title_is_not_the_pages() -> None:
     data = b"<title>Prices</title><p>1 a day</p><svg><title>Close icon</title></svg><p>Cheap</p>"
     assert read_file("a.html", data, LIMITS).title == "Prices"

@@ -7,6 +7,7 @@ import zipfile
 import pytest
 from docx import Document as WordFile
 
+from rag import read_docx
 from rag.chunk import ChunkConfig, chunk
 from rag.errors import RaglanError, TooLarge, UnreadableDocument
 from rag.read import ReadConfig, read_documents
@@ -31,6 +32,21 @@ def test_a_word_file_becomes_markdown() -> None:
     [document] = read_documents("leave.docx", word(), LIMITS)
     assert document.title == "Leave"
     assert document.text == "# Leave\n\nEvery employee has 28 days.\n\n- ask early\n\n| days | 28 |"
+
+
+def test_each_paragraph_of_a_word_file_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = 0
+
+    class Counted(str):
+        def __len__(self) -> int:
+            nonlocal measured
+            measured += 1
+            return super().__len__()
+
+    monkeypatch.setattr(read_docx, "blocks", lambda found: map(Counted, ["ten chars."] * 1_000))
+    assert "text" in read_docx.extract(word(), 10_000)
+    assert measured == 1_000
+    assert "large" in read_docx.extract(word(), 9_999)
 
 
 def bomb() -> bytes:
@@ -129,12 +145,21 @@ def test_json_records() -> None:
         ("tags: 7\ndate: tomorrow", {}),
         ("- no\n- mapping", {}),
         ("broken: [", {}),
+        ("a: &a {tags: x}\n<<: *a", {}),
+        ("a: &a [x]\ntags: *a", {}),
     ],
 )
 def test_front_matter(front: str, metadata: dict[str, str]) -> None:
     [document] = read_documents("a.md", f"---\n{front}\n---\n# T\n\nText.".encode(), LIMITS)
     assert document.metadata == metadata
     assert document.text == "# T\n\nText."
+
+
+def test_long_front_matter_is_text() -> None:
+    data = f"---\ntags: a\nmore: {'x' * 16_000}\n---\n# T\n\nText.".encode()
+    [document] = read_documents("a.md", data, LIMITS)
+    assert document.metadata == {}
+    assert document.text == data.decode()
 
 
 def test_lines_of_two_encodings() -> None:

@@ -222,6 +222,26 @@ async def test_filters_narrow_both_sides(store: Store, wanted: Filter, names: st
         assert sorted(passage.id for passage, _ in side) == list(names)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found_it"),
+    [
+        (Filter(source=("wiki",)), True),
+        (Filter(source=("mail",)), True),
+        (Filter(tag=("old",)), True),
+        (Filter(since="2026-03-01", until="2026-03-01"), True),
+        (Filter(since="2026-01-01", until="2026-01-31"), True),
+        (Filter(since="2026-02-01", until="2026-02-28"), False),
+        (Filter(source=("web",)), False),
+    ],
+)
+async def test_filters_find_a_passage_by_those_it_stands_for(store: Store, wanted: Filter, found_it: bool) -> None:
+    others = {"source": ("mail",), "tags": ("old",), "date": ("2026-03-01T00:00:00+00:00",)}
+    passage = Passage("a", "a", "replicas", metadata={"source": "wiki", "date": "2026-01-31"}, also_marks=others)
+    await store.write([Entry(passage, axis(0), document_vector("replicas"))])
+    dense, sparse = await found(store, axis(0), "replicas", scope=Scope("default", (), wanted))
+    assert [one for one, _ in dense] == [one for one, _ in sparse] == ([passage] if found_it else [])
+
+
 async def test_a_filter_without_a_date_is_refused_by_name(store: Store) -> None:
     await store.write(entries("scaling"))
     with pytest.raises(InvalidInput) as caught:
