@@ -84,7 +84,11 @@ def engine(model: ModelConfig, home_site: str) -> Application:
 
 
 def engine_config(model: ModelConfig) -> LLMConfig:
-    """ray.serve.llm's configuration of one model. Its streamed pieces are never held back."""
+    """ray.serve.llm's configuration of one model. Its streamed pieces are never held back.
+
+    Unless the model says otherwise, one backend checks and enforces all JSON schemas: left to vLLM's `auto`, the first
+    request chooses it for the engine's life, and others then fail on what it does not know.
+    """
     bundle = model.bundle or ({"CPU": 1} if model.accelerator == "cpu" else {"GPU": 1})
     return LLMConfig(
         model_loading_config={"model_id": model.id, "model_source": model.path},
@@ -95,6 +99,7 @@ def engine_config(model: ModelConfig) -> LLMConfig:
         engine_kwargs={
             "max_model_len": model.context,
             "enable_per_request_metrics": True,
+            "structured_outputs_config": {"backend": "xgrammar"},
             **model.engine,
         },
         experimental_configs={"stream_batching_interval_ms": 0},

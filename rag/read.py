@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import PurePosixPath
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -136,11 +137,14 @@ def front_matter(source: str) -> dict[str, str]:
     """`tags`, joined by commas, and `date`, in ISO 8601, of YAML front matter that has them; else nothing."""
     try:
         found = PlainLoader(source).get_single_data()
+        return tags_and_date(found) if isinstance(found, dict) else {}
     except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError, RecursionError):  # a wrong !!tag: any
         return {}
+
+
+def tags_and_date(found: dict[str, Any]) -> dict[str, str]:
+    """`front_matter` of its mapping. Raises ValueError for a number that has too many digits to be written."""
     out: dict[str, str] = {}
-    if not isinstance(found, dict):
-        return out
     tags = found.get("tags")
     if isinstance(tags, str | list):
         parts = tags.split(",") if isinstance(tags, str) else [str(tag) for tag in tags if isinstance(tag, SCALARS)]

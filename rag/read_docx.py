@@ -64,15 +64,19 @@ def extract(data: bytes, max_chars: int) -> dict[str, str]:
 
 
 def blocks(found: Any) -> Iterator[str]:
-    """Paragraphs and tables in order, as markdown."""
+    """Paragraphs and tables in order, as markdown. A style is looked up once: python-docx goes through all of them."""
+    styles: dict[str | None, str] = {}
     for block in found.iter_inner_content():
         if hasattr(block, "rows"):
             yield "\n".join("| " + " | ".join(" ".join(c.text.split()) for c in row.cells) + " |" for row in block.rows)
             continue
         text = block.text.strip()
-        style = (block.style.name if block.style else "") or ""
         if not text:
             continue
+        key = block._p.style
+        if key not in styles:
+            styles[key] = (block.style.name if block.style else "") or ""
+        style = styles[key]
         if match := HEADING.fullmatch(style):
             yield f"{'#' * int(match[1])} {' '.join(text.split())}"
         elif style == "Title":

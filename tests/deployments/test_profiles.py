@@ -60,6 +60,10 @@ def test_the_gpu_profile_shards_its_model_over_gpus_in_one_place() -> None:
     settings = Settings.load(load("gpu.yaml")["applications"][0]["args"])
     big = engine_config(settings.models[0])
     assert big.engine_kwargs["tensor_parallel_size"] == 4
+    assert big.engine_kwargs["structured_outputs_config"] == {"backend": "xgrammar"}
+    other = {"structured_outputs_config": {"backend": "guidance"}}
+    chosen = settings.models[0].model_copy(update={"engine": other})
+    assert engine_config(chosen).engine_kwargs["structured_outputs_config"] == {"backend": "guidance"}
     built = deployments(build(load("gpu.yaml")["applications"][0]["args"]))["LLM:llama-70b"]
     bundles = built._replica_config.placement_group_bundles
     assert sum(b.get("GPU", 0) for b in bundles) == 4
