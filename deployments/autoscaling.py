@@ -108,9 +108,10 @@ def settled(wanted: float, aimed: int) -> int:
 def learned(state: State, now: float, here: float, front: float) -> State:
     """`state` at the time `now`: the request-seconds here and at the front, of which older ones count less.
 
-    Zeros are added while a deployment is short of replicas: where requests queue, they would tell of the queue.
+    With nobody at the front nothing is learned and nothing fades. So it is while a deployment is short of replicas:
+    where requests queue, they would tell of the queue.
     """
-    seconds = now - state.get("at", now)
+    seconds = now - state.get("at", now) if front else 0.0
     kept = 0.5 ** (seconds / HALF_LIFE_S)
     return {
         "at": now,

@@ -1,10 +1,12 @@
 """Texts to unit vectors: what waits at the same moment is encoded in one batch."""
 
 import asyncio
+import logging
 from itertools import islice
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ray import serve
 
 from deployments.logs import log_to_serve
@@ -13,9 +15,23 @@ from guardrails.mask import mask
 from rag.embed import EmbedConfig, SentenceEmbedder
 from rag.types import Embedded, Vector
 
+log = logging.getLogger("raglan.deployments")
+
+
+class Batches(BaseModel):
+    """The Embedder's `user_config`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_batch_size: int = Field(16, ge=1)
+    batch_wait_timeout_s: float = Field(0.0, ge=0)
+
+
+BATCHES = Batches()
+
 
 class Embedder:
-    """Holds the weights. `user_config`: max_batch_size, batch_wait_timeout_s."""
+    """Holds the weights. Its `user_config` are Batches."""
 
     def __init__(self, config: EmbedConfig, tracing: TracingConfig) -> None:
         log_to_serve()
@@ -24,10 +40,16 @@ class Embedder:
         self.model.load()
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
-        self.encode.set_max_batch_size(user_config["max_batch_size"])
-        self.encode.set_batch_wait_timeout_s(user_config["batch_wait_timeout_s"])
+        """What cannot be used is told in the log, and the batches stay as they are: an error would end the replica."""
+        try:
+            batches = Batches.model_validate(user_config)
+        except ValidationError as error:
+            log.error("user_config of the Embedder: %s", error)
+            return
+        self.encode.set_max_batch_size(batches.max_batch_size)
+        self.encode.set_batch_wait_timeout_s(batches.batch_wait_timeout_s)
 
-    @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]
+    @serve.batch(max_batch_size=BATCHES.max_batch_size, batch_wait_timeout_s=BATCHES.batch_wait_timeout_s)  # type: ignore[untyped-decorator]
     async def encode(self, requests: list[list[str]]) -> list[list[Embedded]]:
         """One forward pass for all requests that wait."""
         flat = [text for texts in requests for text in texts]

@@ -93,9 +93,12 @@ class PrefixRouter(PrefixCacheAffinityRouter):  # type: ignore[misc]
 
 
 def shared_tree(deployment: Any, labels: dict[str, str]) -> Any:
-    """The tree of `deployment`, begun where there is none. It needs no CPU, so that it always finds a place."""
+    """The tree of `deployment` on a node with `labels`, begun where there is none.
+
+    It needs no CPU, so that it always finds a place. One that was begun under other labels is another tree.
+    """
     tree = PrefixTreeActor.options(
-        name="PrefixTree",
+        name="@".join(["PrefixTree", *(f"{key}={value}" for key, value in sorted(labels.items()))]),
         namespace=f"{SERVE_NAMESPACE}::{deployment.app_name}::{deployment.name}",
         get_if_exists=True,
         lifetime="detached",

@@ -6,11 +6,12 @@ Starts Ray in this process, deploys a Serve YAML, waits for every deployment, an
 import argparse
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def main() -> int:
 def run(config: dict[str, Any]) -> int:
     """Deploy `config` on a Ray of our own and stay until a signal; then stop everything."""
     url = f"http://127.0.0.1:{config['http_options']['port']}"
-    if answers(url):
+    if taken(config["http_options"]["port"]):
         print(f"{url} is taken already: `make down` stops what `make up` started, or choose PORT=...", file=sys.stderr)
         return 1
     begin = time.monotonic()
@@ -124,8 +125,19 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=5) as response:  # noqa: S310  our own address
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (HTTPException, OSError):
         return False
+
+
+def taken(port: int) -> bool:
+    """Whether something listens on the port already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
 def welcome(url: str, seconds: float) -> str:
@@ -161,7 +173,7 @@ def up(config: Path, port: int) -> int:
             print(f"\nIt runs in the background as process {child.pid}; `make down` stops it. Log: {LOG_FILE}")
             return 0
         time.sleep(0.25)
-    PID_FILE.unlink()
+    PID_FILE.unlink(missing_ok=True)
     print(LOG_FILE.read_text()[seen:], file=sys.stderr)
     return 1
 

@@ -158,10 +158,12 @@ def iso_date(value: object) -> str:
     """An ISO 8601 date of a date or of a text that is one; empty for anything else."""
     if isinstance(value, date):
         return value.isoformat()
-    try:
-        return datetime.fromisoformat(str(value).strip()).isoformat() if isinstance(value, str) else ""
-    except ValueError:
-        return ""
+    for kind in (date, datetime) if isinstance(value, str) else ():
+        try:
+            return kind.fromisoformat(str(value).strip()).isoformat()
+        except ValueError:
+            continue
+    return ""
 
 
 def read_plain(data: bytes, limits: ReadConfig) -> list[Content]:

@@ -48,7 +48,7 @@ class Watch:
         """Ask once and act on it; whether the cloud has announced the machine's end and the node drains."""
         try:
             notice = self.cloud.notice()
-        except Unreachable as error:
+        except (Unreachable, ValueError, LookupError, TypeError, AttributeError) as error:  # or an answer that is none
             self._unanswered(error)
             return False
         if self._silent:
@@ -58,7 +58,7 @@ class Watch:
             self._drain(notice)
         return self._drained is not None
 
-    def _unanswered(self, error: Unreachable) -> None:
+    def _unanswered(self, error: Exception) -> None:
         if not self._silent:
             log.warning("%s's metadata service does not answer, will ask again: %s", self.cloud.name, error)
         self._silent = min(self._silent + 1, 8)

@@ -118,6 +118,12 @@ def test_half_of_a_share_is_new_after_a_half_life() -> None:
     assert share(taught(HALF_LIFE_S, 0, 0, old)) == pytest.approx(0.1)
 
 
+def test_a_share_outlives_a_quiet_night() -> None:
+    old = taught(1000, 1, 10, {"at": 0.0})
+    night = learned(old, old["at"] + 100 * HALF_LIFE_S, 0, 0)
+    assert share(night) == share(old) == pytest.approx(0.1)
+
+
 def test_a_stage_that_nothing_has_reached_yet_rises_with_the_one_where_all_wait() -> None:
     held = [context("Embedder", 200, state=TAUGHT, at=9), context("Reranker", 0, state=TAUGHT, at=9)]
     replicas, states = step(context(FRONT, 200, running=4, target=64, at=9), *held)

@@ -147,7 +147,7 @@ def test_json_records() -> None:
             (f"{name}#4", "r", "name: Delta\nports: 80\nports: 443\nnested.on: True"),
         ]
         assert found[0].metadata == {"source": "s", "n": "1", "tags": "x,y"}
-        assert (found[1].url, found[1].metadata["date"]) == ("https://example.org/b", "2026-05-01T00:00:00")
+        assert (found[1].url, found[1].metadata["date"]) == ("https://example.org/b", "2026-05-01")
         assert found[2].metadata == {}
 
 

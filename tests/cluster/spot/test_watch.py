@@ -1,5 +1,6 @@
 """The watch drains once for a notice, goes on after a recommendation, and asks less often while nobody answers."""
 
+import json
 import logging
 
 import pytest
@@ -18,7 +19,7 @@ class Told:
 
     name = "aws"
 
-    def __init__(self, *says: Notice | Unreachable | None):
+    def __init__(self, *says: Notice | Exception | None):
         self._says = list(says)
 
     def here(self) -> bool:
@@ -26,7 +27,7 @@ class Told:
 
     def notice(self) -> Notice | None:
         said = self._says.pop(0)
-        if isinstance(said, Unreachable):
+        if isinstance(said, Exception):
             raise said
         return said
 
@@ -45,7 +46,7 @@ class Node:
         self.drains.append((reason, stop_in_s))
 
 
-def watch(node: Node, *says: Notice | Unreachable | None) -> list[float]:
+def watch(node: Node, *says: Notice | Exception | None) -> list[float]:
     """Watch until it ends; the pauses between the looks."""
     pauses: list[float] = []
     Watch(Told(*says), node, 2.0, clock=lambda: NOW, sleep=pauses.append).run()
@@ -82,3 +83,10 @@ def test_a_silent_service_is_asked_less_often_and_told_once(caplog: pytest.LogCa
     assert pauses == [4.0, 8.0, LONGEST_PAUSE_S, LONGEST_PAUSE_S, LONGEST_PAUSE_S, 2.0]
     assert sum("does not answer" in r.message for r in caplog.records) == 1
     assert sum("answers again" in r.message for r in caplog.records) == 1
+
+
+@pytest.mark.parametrize("broken", [json.JSONDecodeError("empty", "", 0), KeyError("Events"), TypeError("a list")])
+def test_an_answer_that_is_none_does_not_end_the_watch(broken: Exception) -> None:
+    node = Node()
+    watch(node, broken, END)
+    assert len(node.drains) == 1
