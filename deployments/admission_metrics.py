@@ -8,7 +8,7 @@ TAGS = ("model", "priority")
 
 
 class AdmissionMetrics:
-    """Notes each decision."""
+    """Notes each decision, and who waits."""
 
     def __init__(self) -> None:
         self.admitted = Counter("raglan_admission_admitted_total", description="Chat requests admitted.", tag_keys=TAGS)
@@ -37,7 +37,9 @@ class AdmissionMetrics:
         tags = {**model, "priority": decision.priority}
         self.estimated.set(round(decision.estimate_s * 1e3, 3), tags)
         (self.admitted if decision.admitted else self.refused).inc(1, tags)
-        if decision.priority == "batch":
-            self.waiting.set(decision.waiting, model)
-            if decision.waited_s:
-                self.waited.inc(round(decision.waited_s * 1e3, 3), model)
+        if decision.waited_s:
+            self.waited.inc(round(decision.waited_s * 1e3, 3), model)
+
+    def wait(self, model: str, count: int) -> None:
+        """Take how many batch requests wait for a model."""
+        self.waiting.set(count, {"model": model})

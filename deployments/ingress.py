@@ -107,7 +107,7 @@ class Ingress:
         timeout = settings.http.request_timeout_s
         embedder = RemoteEmbedder("embed", self.handles["Embedder"], timeout)
         library = RemoteRetriever("retrieve", self.handles["Retriever"], timeout)
-        first = settings.models[0]
+        first, metrics = settings.models[0], AdmissionMetrics()
         defaults = replace(
             settings.retrieve.defaults(first.id, first.prompt),
             followup=settings.followup.mode,
@@ -118,7 +118,7 @@ class Ingress:
             models={m.id: ModelCard(m.id, m.prompt, m.context) for m in settings.models},
             defaults=defaults,
             policies=self.policies,
-            admission=Admission(settings.admission, told=AdmissionMetrics().note),
+            admission=Admission(settings.admission, told=metrics.note, waits=metrics.wait),
             stages=self.stages,
             embedder=embedder,
             embedding_model=settings.embed.model,

@@ -54,28 +54,29 @@ class AdmissionConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of one request: the estimate for it (0: unknown), how long it waited, how many still wait."""
+    """What became of one request: the estimate for it (0: unknown), and how long it waited."""
 
     model: str
     priority: Priority
     estimate_s: float
     admitted: bool
     waited_s: float
-    waiting: int
 
 
 class Admission:
-    """Keeps the line of each model. `told` hears of each decision."""
+    """Keeps the line of each model. `told` hears of each decision, `waits` how many batch requests wait for a model."""
 
     def __init__(
         self,
         config: AdmissionConfig,
         clock: Callable[[], float] = time.monotonic,
         told: Callable[[Decision], None] = lambda decision: None,
+        waits: Callable[[str, int], None] = lambda model, count: None,
     ) -> None:
         self.config = config
         self.clock = clock
         self.told = told
+        self.waits = waits
         self.lines: dict[str, Line] = {}
 
     def line(self, model: str) -> Line:
@@ -119,13 +120,16 @@ class Admission:
         if len(waiting) >= self.config.batch_waiting:
             return False
         waiting.append(take)
+        self.waits(model, len(waiting))
         return True
 
     def call_in(self, model: str) -> None:
         """Give the batch requests that wait what room there is."""
         line = self.line(model)
         while line.waiting and self.judge(line, "batch")[1]:
-            line.waiting.popleft()(line.enter("batch"))
+            take = line.waiting.popleft()
+            self.waits(model, len(line.waiting))
+            take(line.enter("batch"))
 
     def refuse(self, model: str, priority: Priority, estimate_s: float, waited_s: float = 0.0) -> NoReturn:
         """Raise Overloaded with the time to come back."""
@@ -164,14 +168,14 @@ class Admission:
         waiting = self.line(model).waiting
         if take in waiting:
             waiting.remove(take)
+            self.waits(model, len(waiting))
         if woken.done() and not woken.cancelled():
             woken.result().leave()
 
     def tell(
         self, model: str, priority: Priority, estimate_s: float, waited_s: float = 0.0, admitted: bool = True
     ) -> None:
-        waiting = len(self.line(model).waiting)
-        self.told(Decision(model, priority, estimate_s, admitted, waited_s, waiting))
+        self.told(Decision(model, priority, estimate_s, admitted, waited_s))
 
 
 def hand_over(woken: "asyncio.Future[Place]", place: Place) -> None:

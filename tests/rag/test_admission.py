@@ -1,5 +1,6 @@
 """Who is let in, who is refused with how long a wait, and what is learned from the answers."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -107,10 +108,24 @@ def test_each_decision_is_told() -> None:
     fill(admission)
     fill(admission, priority="batch")
     assert heard == [
-        Decision("m", "interactive", 0.0, True, 0.0, 0),
-        Decision("m", "interactive", 0.0, False, 0.0, 0),
-        Decision("m", "batch", 0.0, False, 0.0, 0),
+        Decision("m", "interactive", 0.0, True, 0.0),
+        Decision("m", "interactive", 0.0, False, 0.0),
+        Decision("m", "batch", 0.0, False, 0.0),
     ]
+
+
+async def test_who_waits_is_told_as_they_come_and_go() -> None:
+    told: list[tuple[str, int]] = []
+    admission = Admission(AdmissionConfig(max_in_flight=1), waits=lambda *one: told.append(one))
+    [inside] = fill(admission)
+    waiting = [asyncio.ensure_future(admission.wait("m")) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    await asyncio.gather(waiting[1], return_exceptions=True)
+    inside.leave()
+    (await waiting[0]).leave()
+    (await waiting[2]).leave()
+    assert [count for _, count in told] == [1, 2, 3, 2, 1, 0]
 
 
 @given(st.lists(st.sampled_from(["enter", "leave", "leave twice", "answered"]), max_size=60))
