@@ -196,33 +196,32 @@ async def test_an_answer_without_text_ends_its_trace_whoever_leaves() -> None:
     assert trace.fields["generate"]["finish_reason"] == "stop"
 
 
+class Book(FakePromptWriter):
+    """Remembers in which threads it wrote."""
+
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []
+
+    def write(self, *args: Any) -> tuple[Message, ...]:
+        self.threads.append(threading.current_thread())
+        return super().write(*args)
+
+
 async def test_a_long_conversation_is_counted_beside_the_loop() -> None:
-    threads: list[threading.Thread] = []
-
-    class Book(FakePromptWriter):
-        def write(self, *args: Any) -> tuple[Message, ...]:
-            threads.append(threading.current_thread())
-            return super().write(*args)
-
+    book = Book()
     for content in ("short", "long " * LONG):
         draft = replace(QUESTION, messages=(Message("user", content), *QUESTION.messages))
-        await ask(fake_stages(prompts=Book()), draft=draft)
-    assert [thread is threading.main_thread() for thread in threads] == [True, False]
+        await ask(fake_stages(prompts=book), draft=draft)
+    assert [thread is threading.main_thread() for thread in book.threads] == [True, False]
 
 
 async def test_long_passages_are_counted_beside_the_loop() -> None:
-    threads: list[threading.Thread] = []
-
-    class Book(FakePromptWriter):
-        def write(self, *args: Any) -> tuple[Message, ...]:
-            threads.append(threading.current_thread())
-            return super().write(*args)
-
+    book = Book()
     store = FakeLibrary()
     passage = Passage("a:0", "a", "How do replicas scale? " + "long " * LONG)
     await store.upsert([passage], await FakeEmbedder().embed([passage.text]))
-    await ask(fake_stages(prompts=Book(), retriever=store))
-    assert [thread is threading.main_thread() for thread in threads] == [False]
+    await ask(fake_stages(prompts=book, retriever=store))
+    assert [thread is threading.main_thread() for thread in book.threads] == [False]
 
 
 async def test_a_citation_that_does_not_exist_is_no_citation() -> None:

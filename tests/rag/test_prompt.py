@@ -80,30 +80,27 @@ def test_a_system_message_outlives_old_turns_and_an_answer_goes_with_its_questio
     assert book(48).write(turns, [], settings("quote@1"), 10)[:-1] == (told,)
 
 
-def test_a_long_conversation_is_counted_once() -> None:
-    counted: list[str] = []
+def counted(words: int) -> list[str]:
+    """The texts that are counted to fit a conversation of 60 messages of `words` numbers each into 500 tokens."""
+    texts: list[str] = []
 
     def count(text: str) -> int:
-        counted.append(text)
+        texts.append(text)
         return len(text)
 
-    turns = [Message(role, f"{n} " * 40) for n in range(30) for role in ("user", "assistant")]
+    turns = [Message(role, f"{n} " * words) for n in range(30) for role in ("user", "assistant")]
     one = PromptBook(load_templates(PROMPTS), {"m": 500}, {"m": count})
     one.write([*turns, Message("user", "How?")], [], settings("quote@1"), 10)
-    assert len(counted) == len(set(counted))
+    return texts
+
+
+def test_a_long_conversation_is_counted_once() -> None:
+    texts = counted(40)
+    assert len(texts) == len(set(texts))
 
 
 def test_what_cannot_fit_is_not_counted() -> None:
-    counted: list[str] = []
-
-    def count(text: str) -> int:
-        counted.append(text)
-        return len(text)
-
-    turns = [Message(role, f"{n} " * 200) for n in range(30) for role in ("user", "assistant")]
-    one = PromptBook(load_templates(PROMPTS), {"m": 500}, {"m": count})
-    one.write([*turns, Message("user", "How?")], [], settings("quote@1"), 10)
-    assert len(counted) <= 3
+    assert len(counted(200)) <= 3
 
 
 def test_what_is_longer_than_the_context_is_not_encoded_to_find_out() -> None:
@@ -122,15 +119,15 @@ def test_what_is_longer_than_the_context_is_not_encoded_to_find_out() -> None:
 
 
 def test_evidence_that_does_not_fit_is_counted_a_few_times_only() -> None:
-    counted: list[str] = []
+    texts: list[str] = []
 
     def count(text: str) -> int:
-        counted.append(text)
+        texts.append(text)
         return len(text.split())
 
     one = PromptBook(load_templates(PROMPTS), {"m": 230}, {"m": count})
     system, _ = one.write([Message("user", "How?")], [hit(n, 1) for n in range(16)], settings("passages@1"), 50)
-    assert len(counted) <= 8
+    assert len(texts) <= 8
     kept = system.content.count("<passage ")
     assert 0 < kept < 16
     looser = PromptBook(load_templates(PROMPTS), {"m": 230 + 12}, {"m": count})
