@@ -20,11 +20,15 @@ pytestmark = pytest.mark.browser
 
 BEGUN = b"window"
 """A word in the middle of the answer."""
+PATIENCE_S = 10
 
 
 @contextmanager
-def cut_once(url: str) -> Iterator[str]:
-    """The address of a relay to `url` that ends the first connection over which the answer has begun."""
+def cut_once(url: str, seen: threading.Event | None = None) -> Iterator[str]:
+    """The address of a relay to `url` that ends the first connection over which the answer has begun.
+
+    Where `seen` is given it waits for that: a browser forgets what its page has not read when a connection breaks.
+    """
     target = urlsplit(url)
     cut = threading.Event()
     ends: list[socket.socket] = []
@@ -40,6 +44,8 @@ def cut_once(url: str) -> Iterator[str]:
                 sink.sendall(data)
                 if answer and not cut.is_set() and BEGUN in data:
                     cut.set()
+                    if seen:
+                        seen.wait(PATIENCE_S)
                     break
         end(source, sink)
 
@@ -72,10 +78,14 @@ def end(*sockets: socket.socket) -> None:
 
 
 def test_the_page_says_that_the_connection_broke_and_keeps_the_text(browser: Browser, site: Site) -> None:
-    with cut_once(site.url) as url, watched(browser, url) as desk:
+    seen = threading.Event()
+    with cut_once(site.url, seen) as url, watched(browser, url) as desk:
         ask(desk.page, QUESTION)
+        text = desk.page.locator(".body")
+        expect(text).to_contain_text("The controller adds a replica")
+        seen.set()
         expect(desk.page.get_by_role("alert")).to_contain_text("The connection broke before the answer was complete.")
-        expect(desk.page.locator(".body")).to_contain_text("The controller adds a replica")
+        expect(text).to_contain_text("The controller adds a replica")
         (told,) = desk.wrong
         assert "ERR_INCOMPLETE_CHUNKED_ENCODING" in told
         desk.wrong.clear()
