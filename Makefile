@@ -30,7 +30,6 @@ $(READY): requirements/cpu.txt pyproject.toml
 	@touch $@
 
 RUN := set -a; . cluster/local.env; set +a; PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
-PORT ?= 8000
 
 index: $(READY) ## Build the index from docs/ (nothing is done twice): [ARGS=...]
 	@$(RUN) -m rag.ingest docs --index $(INDEX) $(ARGS) || [ $$? = 1 ]
@@ -50,11 +49,12 @@ index-promote: $(READY) ## Let an index version serve: VERSION=...
 index-rollback: $(READY) ## Let the index version serve again that served before: [ARGS=--wait]
 	@$(VERSIONS) rollback $(WHERE) $(ARGS)
 
-run: index ## Run everything on this machine; Ctrl-C stops it
-	@$(RUN) -m deployments.run run $(PROFILE) --port $(PORT)
+LISTEN = $(if $(PORT),--port $(PORT))
+run: index ## Run everything on this machine; Ctrl-C stops it: [PORT=8080]
+	@$(RUN) -m deployments.run run $(PROFILE) $(LISTEN)
 
 up: index ## The same in the background
-	@$(RUN) -m deployments.run up $(PROFILE) --port $(PORT)
+	@$(RUN) -m deployments.run up $(PROFILE) $(LISTEN)
 
 down: $(READY) ## Stop what `make up` started
 	@$(RUN) -m deployments.run down

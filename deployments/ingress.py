@@ -138,15 +138,15 @@ class Ingress:
     async def dependencies(self) -> list[Dependency]:
         """Ask every stage for a sign of life, side by side. A model that may sleep is let sleep.
 
-        A stage whose replicas are too busy to give it is ready. The line of the policy is this replica's own: what is
-        in force, and why the last change is not.
+        The Retriever's comes from its store. A stage whose replicas are too busy to give it is ready. The line of the
+        policy is this replica's own: what is in force, and why the last change is not.
         """
 
         async def ask(name: str, handle: DeploymentHandle) -> Dependency:
             limit = asyncio.timeout(READY_TIMEOUT_S)
             try:
                 async with limit:
-                    await handle.check_health.remote()
+                    await (handle.ready if name == "Retriever" else handle.check_health).remote()
             except Exception as error:  # whatever is wrong, the line says so
                 queued = limit.expired() or isinstance(error, BackPressureError)
                 busy = queued and has_replica(handle)

@@ -61,8 +61,12 @@ class Retriever:
         async with self.store.reading() as store:
             return await HybridRetriever(store).hidden(ids, tenant, groups)
 
+    async def ready(self) -> None:
+        """Ask the store for next to nothing. Raises StageUnavailable while its Qdrant server cannot be reached."""
+        await self.hidden([""], "default")
+
     async def check_health(self) -> None:
-        """Alive as long as the event loop runs."""
+        """Alive as long as the event loop runs: no new replica brings a Qdrant server back."""
 
     def __del__(self) -> None:
         self.tracer.close()

@@ -1,6 +1,8 @@
 """What /readyz says of a stage that is busy, gone or broken."""
 
 import asyncio
+from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +12,9 @@ from ray.serve.exceptions import BackPressureError
 from app.services import Dependency
 from deployments import ingress
 from deployments.ingress import Ingress
+from deployments.retriever import Retriever
+from rag.errors import StageUnavailable
+from rag.store import FakeStore
 
 FULL = BackPressureError(num_queued_requests=1, max_queued_requests=1)
 
@@ -24,6 +29,26 @@ def stage(error: Exception | None, replicas: dict[str, str]) -> Any:
 
     router = SimpleNamespace(_asyncio_router=SimpleNamespace(_request_router=SimpleNamespace(curr_replicas=replicas)))
     return SimpleNamespace(check_health=SimpleNamespace(remote=remote), is_initialized=True, _router=router)
+
+
+async def test_the_retriever_is_as_ready_as_its_store() -> None:
+    store = FakeStore()
+    replica: Any = SimpleNamespace(store=SimpleNamespace(reading=lambda: nullcontext(store)))
+    replica.hidden = partial(Retriever.hidden, replica)
+
+    async def gone(*_: Any) -> None:
+        raise StageUnavailable("retrieve", "the Qdrant server does not answer as it should")
+
+    async def line() -> Dependency:
+        handle = SimpleNamespace(ready=SimpleNamespace(remote=partial(Retriever.ready, replica)), is_initialized=False)
+        asker: Any = SimpleNamespace(
+            sleepers=SimpleNamespace(models={}), handles={"Retriever": handle}, policies=SimpleNamespace(state="v1")
+        )
+        return (await Ingress.dependencies(asker))[0]
+
+    assert await line() == Dependency("Retriever", True)
+    store.hidden = gone  # type: ignore[method-assign,assignment]
+    assert await line() == Dependency("Retriever", False, "StageUnavailable")
 
 
 @pytest.mark.parametrize(
