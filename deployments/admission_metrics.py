@@ -18,16 +18,16 @@ class AdmissionMetrics:
             tag_keys=TAGS,
         )
         self.waited = Counter(
-            "raglan_admission_waited_ms_total",
-            description="Milliseconds that batch requests waited for room, until they were admitted or refused.",
+            "raglan_admission_waited_seconds_total",
+            description="Seconds that batch requests waited for room, until they were admitted or refused.",
             tag_keys=("model",),
         )
         self.waiting = Gauge(
             "raglan_admission_waiting", description="Batch requests that wait for room.", tag_keys=("model",)
         )
         self.estimated = Gauge(
-            "raglan_admission_estimated_ttft_ms",
-            description="Estimated milliseconds to the first text of the request that came last; 0: nothing known.",
+            "raglan_admission_estimated_ttft_seconds",
+            description="Estimated seconds to the first text of the request that came last; 0: nothing known.",
             tag_keys=TAGS,
         )
 
@@ -35,10 +35,10 @@ class AdmissionMetrics:
         """Take one decision."""
         model = {"model": decision.model}
         tags = {**model, "priority": decision.priority}
-        self.estimated.set(round(decision.estimate_s * 1e3, 3), tags)
+        self.estimated.set(decision.estimate_s, tags)
         (self.admitted if decision.admitted else self.refused).inc(1, tags)
         if decision.waited_s:
-            self.waited.inc(round(decision.waited_s * 1e3, 3), model)
+            self.waited.inc(decision.waited_s, model)
 
     def wait(self, model: str, count: int) -> None:
         """Take how many batch requests wait for a model."""

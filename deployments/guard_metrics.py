@@ -7,7 +7,7 @@ from ray.serve.metrics import Counter, Histogram
 
 from rag.types import Verdict
 
-BOUNDARIES_MS = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000]
+BOUNDARIES_S = [1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1, 3, 10]
 
 
 class CheckMetrics:
@@ -20,17 +20,17 @@ class CheckMetrics:
             tag_keys=("side", "check", "action"),
         )
         self.spent = Counter(
-            "raglan_guardrail_check_ms_total",
-            description="Milliseconds spent in guardrail checks.",
+            "raglan_guardrail_check_seconds_total",
+            description="Seconds spent in guardrail checks.",
             tag_keys=("side", "check"),
         )
-        self.ms = Histogram(
-            "raglan_guardrail_check_ms",
-            description="Milliseconds of a guardrail check.",
-            boundaries=BOUNDARIES_MS,
+        self.seconds = Histogram(
+            "raglan_guardrail_check_duration_seconds",
+            description="Seconds of a guardrail check.",
+            boundaries=BOUNDARIES_S,
             tag_keys=("side", "check"),
         )
-        for metric in (self.checks, self.spent, self.ms):
+        for metric in (self.checks, self.spent, self.seconds):
             metric.set_default_tags({"side": side})  # a dict of its own: Ray adds its tags to it
 
     def count(self, verdicts: Iterable[Verdict]) -> None:
@@ -38,5 +38,6 @@ class CheckMetrics:
         for check in (check for verdict in verdicts for check in verdict.checks):
             self.checks.inc(1, {"check": check.name, "action": check.action})
             if check.action != "skipped":
-                self.spent.inc(max(check.ms, 1e-6), {"check": check.name})
-                self.ms.observe(check.ms, {"check": check.name})
+                seconds = check.ms / 1e3
+                self.spent.inc(max(seconds, 1e-9), {"check": check.name})
+                self.seconds.observe(seconds, {"check": check.name})
