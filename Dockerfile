@@ -20,11 +20,12 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 WORKDIR /srv/raglan
 
 FROM base AS cpu
-# wget is what KubeRay's readiness probe of a worker calls. vLLM's CPU build links libnuma and reads the cores' layout from util-linux's lscpu. The base image's Debian release
+# Ray's autoscaler calls ssh and rsync in the head's container; wget is what KubeRay's readiness probe of a worker calls.
+# vLLM's CPU build links libnuma and reads the cores' layout from util-linux's lscpu. The base image's Debian release
 # pins them: an exact version is gone from the mirrors with the next security update.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libnuma1 util-linux wget \
+    && apt-get install -y --no-install-recommends libnuma1 openssh-client rsync util-linux wget \
     && rm -rf /var/lib/apt/lists/*
 # torch by itself: its CPU build carries a local version that PyPI cannot hold.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -36,7 +37,7 @@ FROM base AS gpu
 # Triton and TorchInductor compile with the system's compiler. CUDA's libraries come as wheels, the driver from the host.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends g++ libnuma1 util-linux wget \
+    && apt-get install -y --no-install-recommends g++ libnuma1 openssh-client rsync util-linux wget \
     && rm -rf /var/lib/apt/lists/*
 COPY requirements/gpu.txt requirements/
 RUN pip install --no-deps -r requirements/gpu.txt

@@ -40,8 +40,8 @@ WHERE = --index $(INDEX) --collection $(COLLECTION)
 ingest: $(READY) ## Index folders or files: SRC="..." [COLLECTION=...] [ARGS="--tag x"]
 	@$(RUN) -m rag.ingest $(SRC) $(WHERE) $(ARGS)
 
-index-list: $(READY) ## List the index versions; a star marks the serving one
-	@$(VERSIONS) list $(WHERE)
+index-list: $(READY) ## List the index versions; a star marks the serving one: [ARGS="--qdrant-url URL"]
+	@$(VERSIONS) list $(WHERE) $(ARGS)
 
 index-promote: $(READY) ## Let an index version serve: VERSION=...
 	@$(VERSIONS) promote $(VERSION) $(WHERE) $(ARGS)
@@ -191,6 +191,7 @@ config-reference: $(READY) ## Write docs/configuration.md from the settings
 cluster-files: $(READY) ## Write what follows from cluster/gpu.yaml: KubeRay's RayService and cluster/cloud.yaml
 	@$(RUN) -m cluster.derived
 
+cluster-check: PROFILE = cluster/gpu.yaml
 cluster-check: $(READY) ## Whether a cluster can hold an application: CLUSTER=cluster/hybrid.yaml PROFILE=cluster/gpu.yaml
 	@$(RUN) -m deployments.cluster_check $(CLUSTER) $(PROFILE)
 

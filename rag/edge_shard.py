@@ -29,8 +29,8 @@ def open_shard(path: Path, dimensions: int, config: IndexConfig) -> tuple[edge.E
     except BlockingIOError as error:
         lock.close()
         raise StoreLocked(
-            f"the index {path} is open in another process: if that is the running application, send it the documents "
-            "by POST /v1/documents instead, or stop it first",
+            f"the index {path} is open in another process: one Retriever at a time may serve it, so stop the other "
+            "application, or give the Retriever one replica and no surge",
             "path",
         ) from error
     except BaseException:

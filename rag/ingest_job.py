@@ -226,12 +226,16 @@ def side_by_side(work: Callable[[Given], Made], given: Iterable[Given], threads:
 
 
 def code_version() -> dict[str, str]:
-    """The project's version, and its git commit where it runs from a checkout."""
+    """The project's version where it is installed, and its git commit where it runs from a checkout."""
+    try:
+        version = metadata.version("raglan")
+    except metadata.PackageNotFoundError:  # as in the image, which only copies the code
+        version = "not installed"
     root = Path(__file__).resolve().parent.parent
     try:
         asked = subprocess.run(
             ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return {"version": metadata.version("raglan")}
-    return {"version": metadata.version("raglan"), "commit": asked.stdout.strip()}
+        return {"version": version}
+    return {"version": version, "commit": asked.stdout.strip()}

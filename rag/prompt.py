@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from jinja2 import StrictUndefined, Template
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import SandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rag.errors import NotFound, PromptTooLong
 from rag.sentences import sentences
@@ -43,6 +44,18 @@ class PromptTemplate(BaseModel):
     max_evidence: int = Field(ge=1, le=64, description="Most evidence entries.")
     system: str = Field("", description="System message; empty: none.")
     user: str = Field("{{ question }}", description="What the last user message becomes.")
+
+    @field_validator("system", "user")
+    @classmethod
+    def _compiles(cls, text: str) -> str:
+        try:
+            JINJA.compile(text)
+            unknown = find_undeclared_variables(JINJA.parse(text)) - {"evidence", "question", *JINJA.globals}
+        except TemplateSyntaxError as error:
+            raise ValueError(f"line {error.lineno} of the template: {error.message}") from error
+        if unknown:
+            raise ValueError(f"unknown variables: {', '.join(sorted(unknown))}")
+        return text
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -52,10 +52,18 @@ class StoreConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["edge", "server"] = Field("edge", description="'edge': in this process, on disk; 'server': Qdrant.")
-    path: Path = Field(Path("var/index"), description="Folder of the index; kind 'edge' only.")
+    path: Path = Field(
+        Path("var/index"),
+        description="Folder of the embedded index, and of the token vectors that the reranker reads; relative: from "
+        "the project's root.",
+    )
     url: str = Field("", description="URL of the Qdrant server; kind 'server' only.")
     api_key: SecretStr | None = Field(None, description="Key of the Qdrant server.")
-    collection: str = Field("raglan", pattern=r"^[\w.-]{1,200}$", description="Collection on the Qdrant server.")
+    collection: str = Field(
+        "raglan",
+        pattern=r"^[\w.-]{1,200}$",
+        description="Name of the collection: on the Qdrant server, and of its folder below `path`.",
+    )
     refresh_s: float = Field(
         2.0, ge=0.1, le=3600, description="How often the embedded store looks for a newly promoted version, in seconds."
     )

@@ -97,6 +97,26 @@ def test_the_head_can_die_and_the_nodes_wait_for_it(name: str) -> None:
     assert all(f"--env={wait}" in join for join in joins)
 
 
+@pytest.mark.parametrize("name", SERVES)
+def test_prometheus_finds_every_node_at_one_port(name: str) -> None:
+    text = (CLUSTER / f"{name}.yaml").read_text()
+    starts = re.findall(r"ray start --|cluster\.head --", text)
+    assert len(starts) == (4 if name == "hybrid" else 2)
+    assert text.count(" --metrics-export-port=8080") == len(starts)
+
+
+def test_the_hybrid_head_reaches_hosts_and_cloud_and_looks_every_second() -> None:
+    config = load("hybrid")
+    options = config["docker"]["head_run_options"]
+    assert any(option.startswith("-e AUTOSCALER_UPDATE_INTERVAL_S=1") for option in options)
+    home = "/home/raglan"
+    keys = {pool["ssh"]["key"].replace("~", home) for pool in config["provider"]["pools"].values() if "ssh" in pool}
+    mounted = {option.split(":")[1] for option in options if option.startswith("-v ")}
+    assert {*keys, f"{home}/.aws"} <= mounted
+    image = (ROOT / "Dockerfile").read_text()
+    assert image.count(" openssh-client rsync ") == image.count("apt-get install")
+
+
 @pytest.mark.parametrize("name", ["hybrid", "aws", "gcp", "azure"])
 def test_a_node_of_a_cloud_watches_for_its_end(name: str) -> None:
     start, watch = load(name)["worker_start_ray_commands"][-2:]

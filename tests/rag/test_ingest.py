@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from rag.collection import Collection
 from rag.embed import EmbedConfig
 from rag.ingest_files import main
-from rag.ingest_job import for_threads, side_by_side
+from rag.ingest_job import code_version, for_threads, side_by_side
 from tests.rag.conftest import CountingEmbedder, stored
 
 
@@ -198,6 +199,14 @@ def test_the_manifest_says_what_an_answer_rests_on(folder: Path, tmp_path: Path)
     assert second.chunk["max_tokens"] == 256
     assert (second.engine["kind"], second.engine["quantization"]) == ("edge", "scalar")
     assert second.code["version"]
+
+
+def test_a_job_is_not_lost_where_the_project_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    assert code_version()["version"] == "not installed"
 
 
 def test_an_up_to_date_index_loads_no_model(folder: Path) -> None:

@@ -163,9 +163,21 @@ def test_an_unknown_prompt_is_named() -> None:
         book().write([Message("user", "How?")], [], settings("nothing@9"), 50)
 
 
-def test_a_bad_template_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "bad@1.yaml").write_text("description: x\nevidence: everything\nmax_evidence: 1\n")
-    with pytest.raises(ValueError, match=r"bad@1\.yaml"):
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("evidence: everything", "everything"),
+        ("system: '{% for e in evidence %}'", r"system\n.*line 1 of the template"),
+        ("user: '{{ question | nothing }}'", r"user\n.*No filter named 'nothing'"),
+        ("user: '{{ query }}'", "unknown variables: query"),
+    ],
+)
+def test_a_bad_template_file_is_named(field: str, told: str, tmp_path: Path) -> None:
+    sound = "description: x\nmax_evidence: 1\n"
+    (tmp_path / "sound@1.yaml").write_text(f"{sound}evidence: passages\nsystem: '{{{{ range(3) }}}}'\n")
+    assert load_templates(tmp_path)
+    (tmp_path / "bad@1.yaml").write_text(sound + ("" if "evidence:" in field else "evidence: passages\n") + field)
+    with pytest.raises(ValueError, match=rf"bad@1\.yaml[\s\S]*{told}"):
         load_templates(tmp_path)
 
 
