@@ -38,7 +38,7 @@ MAX_EARLIER, MAX_PASSAGES, MAX_CHECKS = 8, 16, 48
 class Exchange:
     """A question and its answer: who asked, under which ids, and by what it was answered.
 
-    `cut_off`: the client hung up, and `end` is what had left until then.
+    `cut_off`: the client hung up or a stage failed, and `end` is what had left until then.
     """
 
     trace_id: str

@@ -14,9 +14,9 @@ from app.context import Context
 from app.entry import Entry
 from app.flagged import Exchange
 from app.services import ModelCard
-from rag.answer import Begin, End, Event, Text, answer
+from rag.answer import End, Event, Seen, answer
 from rag.stages import Trace
-from rag.types import Message, Prompt, RequestSettings, Role, Usage
+from rag.types import Message, Prompt, RequestSettings, Role
 
 DEFAULT_MAX_TOKENS = 512
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -127,35 +127,25 @@ async def events(turn: Turn, context: Context) -> AsyncGenerator[Event]:
     """The answer's events; the trace ends with its text, or with why there is none."""
     fields: dict[str, str] = {"level": "WARNING", "status_message": "nobody waited for the end"}
     output: str | None = None
-    begun: Begin | None = None
-    said = ""
+    seen = Seen()
     try:
         stages = context.services.stages(turn.trace)
-        async with aclosing(answer(turn.draft, turn.settings, stages, turn.trace)) as stream:
+        async with aclosing(answer(turn.draft, turn.settings, stages, turn.trace, seen)) as stream:
             async for event in stream:
                 turn.entry.note(event, turn.settings)
-                if isinstance(event, Begin):
-                    begun = event
-                elif isinstance(event, Text):
-                    said += event.text
-                else:
+                if isinstance(event, End):
                     output, fields = event.text, {}
                     await context.flags.note(exchange(turn, event, context))
                 yield event
     except (GeneratorExit, CancelledError):
-        if begun and output is None:
-            context.flags.begin(exchange(turn, cut_off(begun, said), context, cut_off=True))
         raise
     except BaseException as error:
         fields = {"level": "ERROR", "status_message": type(error).__name__}
         raise
     finally:
+        if output is None and (end := seen.end()):
+            context.flags.begin(exchange(turn, end, context, cut_off=True))
         turn.trace.end(output, **fields)
-
-
-def cut_off(begun: Begin, said: str) -> End:
-    """What had left when the client hung up, and what the guardrails had found before the answer began."""
-    return End("stop", said, Usage(), begun.hits, (), begun.verdicts, begun.timings)
 
 
 def exchange(turn: Turn, end: End, context: Context, cut_off: bool = False) -> Exchange:

@@ -44,7 +44,7 @@ def build(args: dict[str, Any]) -> Application:
         "Guard": stage(Guard, "Guard").bind(embedder, asked, rails, tracing, embed.model == BUNDLED),
         "Retriever": stage(Retriever, "Retriever").bind(store, settings.embed.dimensions, tracing, home),
         "Reranker": stage(Reranker, "Reranker").bind(settings.rerank, embed, store, tracing),
-        "Validator": stage(Validator, "Validator").bind(embedder, asked, rails, tracing, prompts),
+        "Validator": stage(Validator, "Validator").bind(rails, asked, tracing, prompts),
     }
     named = {f"LLM:{id}": bound for id, bound in engines.items()}
     return stage(Ingress, "Ingress").bind(settings, {**named, **stages})  # started in this order: the slowest first

@@ -72,7 +72,7 @@ class ModelConfig(BaseModel):
 
 def over_shipped(change: Any) -> Any:
     """A Serve YAML's `policy` changes the shipped one."""
-    return merged(load_policy().model_dump(), change) if isinstance(change, Mapping) else change
+    return merged(load_policy().model_dump(exclude_unset=True), change) if isinstance(change, Mapping) else change
 
 
 class Settings(BaseModel):
@@ -80,7 +80,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: tuple[ModelConfig, ...] = Field(min_length=1, description="The models; the first is the default.")
+    models: tuple[ModelConfig, ...] = Field(min_length=1, description="The models that requests may name.")
     http: HttpConfig = HttpConfig()
     admission: AdmissionConfig = AdmissionConfig()
     embed: EmbedConfig = EmbedConfig()

@@ -1,12 +1,11 @@
 """NeMo output rails on each sentence of the stream, before it leaves."""
 
-import asyncio
 from collections.abc import Mapping
 
 from ray.serve.handle import DeploymentHandle
 
 from deployments.guard_metrics import CheckMetrics
-from deployments.handles import BlockingEmbed, RemoteEmbedder, engine_handles
+from deployments.handles import engine_handles
 from deployments.logs import log_to_serve
 from deployments.tracing import TracingConfig, make_tracer
 from guardrails.mask import mask
@@ -21,9 +20,8 @@ class Validator:
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
-        embedder: DeploymentHandle,
-        engines: Mapping[str, DeploymentHandle],
         own: RailsConfig,
+        engines: Mapping[str, DeploymentHandle],
         tracing: TracingConfig,
         prompts: tuple[str, ...],
     ) -> None:
@@ -31,8 +29,7 @@ class Validator:
         log_to_serve()
         self.tracer = make_tracer(tracing, mask)
         self.metrics = CheckMetrics("output")
-        embed = BlockingEmbed(RemoteEmbedder("embed", embedder), asyncio.get_running_loop())
-        self.rails = OutputRails(embed, own, prompts)
+        self.rails = OutputRails(own=own, prompts=prompts)
         register(engine_handles(engines))
         self.rails.load()
 

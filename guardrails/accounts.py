@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-NUMBER = re.compile(r"(?<![A-Za-z0-9])(?<!\d[.,])\d(?:[ \t.-]?\d){11,}(?![A-Za-z0-9])(?!,\d)")
+NUMBER = re.compile(r"(?<![A-Za-z0-9])(?<!\d[.,])\d(?:(?:[ \t._-]|[ \t]{2})?\d){11,}(?![A-Za-z0-9])(?!,\d)")
 GROUPS = {(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4)}
 """How card numbers are printed, in digits a group; a single group has 13 to 19."""
 ISSUER = re.compile(r"[3-6]|2[2-7]|2131|1800")
@@ -53,7 +53,7 @@ def cards(text: str, before: str) -> Spans:
 
 
 def checked_cards(run: str) -> Spans:
-    """Spans of the card numbers in a run of digits that spaces, hyphens or full stops part."""
+    """Spans of the card numbers in a run of digits that spaces, hyphens, underscores or full stops part."""
     groups = list(re.finditer(r"\d+", run))
     first = 0
     while first < len(groups):

@@ -5,10 +5,20 @@ from collections.abc import Iterator
 from ipaddress import IPv6Address, ip_address
 from typing import Literal
 
-LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+LETTER = r"[A-Za-z\u00c0-\u1fff\u2c00-\u2dff]"
+EDGE = r"[A-Za-z0-9\u00c0-\u1fff\u2c00-\u2dff]"
+LABEL = rf"{EDGE}(?:(?:{EDGE}|-){{0,61}}{EDGE})?"
+TOP = rf"(?:xn--[A-Za-z0-9-]{{2,59}}|{LETTER}{{2,24}})(?!{EDGE}|-)"
+"""Letters of domain names in ASCII and other alphabets; the scripts that words are not parted in have none."""
+SIGN = r"(?:@|%40|&#0{0,5}64;|&#[xX]0{0,5}40;|&commat;|\\u0040)"
+AT_SIGN = re.compile(SIGN)
+DOT = r"(?:\\?\.|%2[eE]|&#0{0,5}46;|&#[xX]0{0,5}2[eE];|&period;|\\u002[eE])"
+"""The signs as they are and as Markdown, HTML, URLs and JSON may write them."""
+BOLD = r"[*_`~\\]{0,3}"
 EMAIL = re.compile(
-    r"(?<![\w.+%'-])(?!git@)(?=[.+%'-]{0,8}\w)[\w.+%'-]+?(?:@|%40|&#64;|&commat;)(?!\d[\d.]*\.(?:md|py|[jt]s|gz)\b)"
-    rf"(?:{LABEL}\.)+(?!(?:ya?ml|json|toml|txt|html?|whl)\b)[A-Za-z]{{2,24}}(?![A-Za-z0-9-])"
+    r"(?<![\w.+%'-])(?!git@)(?=[.+%'-]{0,8}\w)[\w.+%'-]+?"
+    rf"{BOLD}{SIGN}{BOLD}(?!\d[\d.]*\.(?:md|py|[jt]s|gz)\b)"
+    rf"(?:{LABEL}{BOLD}{DOT}{BOLD})+(?!(?:ya?ml|json|toml|txt|html?|whl)\b){TOP}"
 )
 """`git@host` names a repository and `name@1.yaml` a file, not a person's address."""
 BRACKETED_AT, BRACKETED_DOT = r"[\[({<] ?at ?[\])}>]", r"[\[({<] ?(?:dot|\.) ?[\])}>]"
@@ -16,7 +26,7 @@ SPELLED = re.compile(
     rf"(?i)(?<![\w.+%'-])[\w.+%'-]+(?:"
     rf"(?: @ |@ | ?{BRACKETED_AT} ?)(?:{LABEL}(?:\.| ?{BRACKETED_DOT} ?| dot ))+"
     rf"| at (?:{LABEL}(?: ?{BRACKETED_DOT} ?| dot ))+"
-    r")[A-Za-z]{2,24}(?![A-Za-z0-9-])"
+    rf"){TOP}"
 )
 OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 IPV4 = re.compile(rf"(?<![\w.:])(?<![A-Za-z]-)(?:{OCTET}\.){{3}}{OCTET}(?!\w|\.\w)")
@@ -33,7 +43,7 @@ Spans = Iterator[tuple[int, int]]
 
 def emails(text: str) -> Spans:
     """E-mail addresses."""
-    if "@" in text or "%40" in text or "&#64;" in text or "&commat;" in text:
+    if AT_SIGN.search(text):
         yield from (m.span() for m in EMAIL.finditer(text))
     if "@ " in text or re.search(r"(?i)\bat\b", text):
         yield from (m.span() for m in SPELLED.finditer(text))

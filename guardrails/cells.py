@@ -17,7 +17,10 @@ LIMIT = 16_384
 PAST = 80
 """Characters before a cell that may tell what it is."""
 
-BREAK = r"\s\u2e80-\ufdff\ufe10-\ufefe\uff00\uff5f-\U0010ffff"
+BREAK = (
+    r"\s\u2e80-\u3163\u3165-\ufdff\ufe10-\ufefe\uff00\uff5f-\uff9f\uffa1-\uffef\ufff9-\U0001bc9f"
+    r"\U0001bca4-\U0001d172\U0001d17b-\U000dffff\U000e1000-\U0010ffff"
+)
 """Spaces, and the scripts written without them (CJK, Hangul, also emoji): no pattern matches across these.
 
 Full-width ASCII and invisible characters are none of them."""
@@ -29,7 +32,7 @@ LETTERS = re.compile(r"[A-Z0-9]{1,4}$")
 """A group of an account number, once one has begun."""
 GROUP = re.compile(r"\(?\d|[A-Z0-9]{1,4}(?![A-Za-z0-9])|x\d|ext\b")
 """Starts like a further group."""
-GAPS = frozenset({" ", "\t", "\xa0", "\u202f", "\u205f", *map(chr, range(0x2000, 0x200B))})
+GAP = re.compile(r"[ \t\xa0\u2000-\u200a\u202f\u205f]{1,2}")
 """Between words that may belong together."""
 AT = re.compile(r"(?i)@|[\[({<]at[\])}>]|at")
 DOT = re.compile(r"(?i)\.|[\[({<](?:dot|\.)[\])}>]|dot")
@@ -117,7 +120,7 @@ class Cutter:
         gap = self.rest[self.end : word.start() if word else len(self.rest)]
         if self.in_key():
             return None if word else False
-        if gap and gap not in GAPS:
+        if gap and not GAP.fullmatch(gap):
             return True
         if word is None:
             return False
@@ -161,4 +164,4 @@ class Cutter:
         if self.in_key():
             cell = self.rest[: self.end]
             return not gap.strip() and not (HEADED.search(cell) and "-----END" not in cell and PROSE.match(word))
-        return gap in GAPS and ((self.opens() and bool(GROUP.match(plain(word)))) or self.spells(word))
+        return bool(GAP.fullmatch(gap)) and ((self.opens() and bool(GROUP.match(plain(word)))) or self.spells(word))

@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from py_rust_stemmers import SnowballStemmer
 
-MARKER = re.compile(r"\[\d{1,3}\]")
+from rag.citations import MARKER
+
 WORDS = re.compile(r"\d+(?:\.\d+)*|\w+(?:['’]\w+)?")
 APART = re.compile(r"(?<=\w)\s+(?=n['’]t\b)")
 """Tokenised corpora write "do n't"."""

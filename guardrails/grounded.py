@@ -19,12 +19,18 @@ from guardrails.evidence import FIGURES as LEXICAL
 from guardrails.evidence import Evidence, closest, evidence, quoted, shared
 
 WEIGHTS = Path(__file__).parent / "weights" / "groundedness.json"
+NOT = r"(?:(?:do|does|did|could|can)(?: not|n['’]t)|cannot|can['’]t)\b.{0,40}\b"
 ABSTAINS = re.compile(
-    r"\b(?:(?:do|does|could|can)(?: not|n['’]t)|cannot|can['’]t)\b.{0,40}"
-    r"\b(?:know|say|find|answer|contain|mention|cover)|\bno (?:information|answer|mention)\b|\bsorry\b",
+    rf"\b(?:I|we)\b[^.;:!?]{{0,20}}\b{NOT}(?:know|say|tell|find|answer|help|information)"
+    r"|\b(?:documents?|documentation|passages?|sources?|context|text|(?:provided|given|available) information)"
+    r"(?: (?:I|we|you|that|have|has|had|been|was|were|given|provided|retrieved|found|above|here|also|simply)){0,7}"
+    rf" {NOT}(?:say|tell|find|answer|contain|mention|cover|state|specify|include|provide|describe|explain)"
+    r"|\b(?:there is|there's|(?:I|we) (?:have|found|find)) no (?:information|answer|mention)\b",
     re.IGNORECASE,
 )
-"""Sentences that say an answer is missing: they rest on no passage."""
+"""Sentences in which the speaker or the documents do not answer: they rest on no passage. One with a digit, be it a
+citation's, says more than that."""
+DIGIT = re.compile(r"\d")
 MIN_WORDS = 3
 """Content words below which a sentence claims too little to be faulted, unless it names a number."""
 MAX_CHARACTERS = 2_000
@@ -79,7 +85,7 @@ def groundedness(sentence: str, passages: Sequence[str], embed: Embed | None = N
     it the words alone are judged. What speaks against it: `number`, `name`, `negation`, joined by commas.
     """
     claim = read(sentence[:MAX_CHARACTERS])
-    if not claim.content or ABSTAINS.search(claim.text):
+    if not claim.content or (ABSTAINS.search(claim.text) and not DIGIT.search(sentence)):
         return None
     known = [evidence(text) for text in passages]
     slight = len(claim.content) < MIN_WORDS and not claim.numbers

@@ -15,7 +15,7 @@ from guardrails.check import Embed
 from guardrails.decode import MAX_CHARACTERS, decoded
 from guardrails.linear import Head, load
 from guardrails.normalise import normalise
-from guardrails.windows import LONG, MAX_SENTENCES, SENTENCE_MARGIN, margins, pairs, sentences, windows
+from guardrails.windows import LONG, MAX_SENTENCES, SENTENCE_MARGIN, apart, margins, pairs, sentences, windows
 from rag.types import Vector
 
 MAX_EMBEDDED = 4
@@ -72,8 +72,8 @@ class Classifier:
         """The stretches beside the question's head that may hide an attack, worst first."""
         question, before = normalise(text), [normalise(message) for message in earlier]
         found = [*self.within(question, "window", 1)]
-        for hidden in encoded(text, *reversed(earlier)):
-            found += self.within(hidden, "decoded")
+        if hidden := list(encoded(text, *reversed(earlier))):
+            found += self.stretches(*apart(hidden), "decoded")
         if before:
             for whole in (*before, " ".join([*before, question])):
                 found += self.within(whole, "conversation")

@@ -1,22 +1,38 @@
 """The checks on what a user asks. What assistants said is not judged: it may quote an attack a document describes."""
 
+import unicodedata
 import zlib
+from collections import Counter
 from typing import ClassVar
 
 from pydantic import Field
 
-from guardrails.check import CheckPolicy, Finding, Masking, OnError, Reaction, Subject, action_field, on_error_field
-from guardrails.mask import kinds_masked, mask
+from guardrails.check import (
+    CheckPolicy,
+    Finding,
+    Masking,
+    OnError,
+    Reaction,
+    Subject,
+    action_field,
+    budget_field,
+    on_error_field,
+)
 from guardrails.normalise import hidden, normalise
 from guardrails.phrases import phrases
-from guardrails.sensitive import MASKED, SECRETS
+from guardrails.sensitive import MASKED, SECRETS, Kind
 
+GROWTH = 2
+"""How many times as long as it is written a text may be as the checks read it; one sign is read as up to 18."""
 REPETITION_FROM = 1_000
 """Characters below which a text is too short for its repetition to matter."""
 
 
 class Length(CheckPolicy):
-    """Messages and conversations that are too long; scored by how full the fuller limit is."""
+    """Messages and conversations that are too long; scored by how full the fuller limit is.
+
+    What is much longer as the checks read it counts by that.
+    """
 
     gate: ClassVar[bool] = True
     refusal: ClassVar[str] = "too_long"
@@ -27,9 +43,17 @@ class Length(CheckPolicy):
     )
 
     def check(self, subject: Subject) -> Finding:
-        sizes = [len(text) for text in subject.asked]
+        sizes = [size(text) for text in subject.asked]
         fill = max(max(sizes) / self.max_characters, sum(sizes) / self.max_history_characters)
         return Finding(fill > 1, round(fill, 3))
+
+
+def size(text: str) -> float:
+    """The characters of `text`, or 1/GROWTH of those that it has when it is normalised, if that is more."""
+    if text.isascii():
+        return len(text)
+    read = sum(count * len(unicodedata.normalize("NFKC", char)) for char, count in Counter(text).items())
+    return max(len(text), read / GROWTH)
 
 
 class Repetition(CheckPolicy):
@@ -84,9 +108,10 @@ class Secrets(CheckPolicy):
 
     action: Masking = action_field("flag")
     on_error: OnError = on_error_field("open")
+    budget_ms: int = budget_field(2_000)
 
     def check(self, subject: Subject) -> Finding:
-        return told(subject, self.action, sensitive(subject) - (MASKED - SECRETS))
+        return told(subject, self.action, MASKED - SECRETS)
 
 
 class Pii(CheckPolicy):
@@ -97,17 +122,18 @@ class Pii(CheckPolicy):
 
     action: Masking = action_field("flag")
     on_error: OnError = on_error_field("open")
+    budget_ms: int = budget_field(2_000)
 
     def check(self, subject: Subject) -> Finding:
-        return told(subject, self.action, sensitive(subject) - SECRETS)
+        return told(subject, self.action, SECRETS)
 
 
-def sensitive(subject: Subject) -> set[str]:
-    """The kinds of what masking takes out of the user's messages."""
-    return set().union(*map(kinds_masked, subject.asked))
+def told(subject: Subject, action: Masking, others: frozenset[Kind]) -> Finding:
+    """The finding of what masking takes out of the user's messages, unless it is of the `others`.
 
-
-def told(subject: Subject, action: Masking, kinds: set[str]) -> Finding:
-    """The finding of these kinds, with the messages masked where that is the action."""
-    masked = tuple(map(mask, subject.asked)) if kinds and action == "mask" else ()
+    It has the messages masked where that is the action.
+    """
+    scans = subject.scanned()
+    kinds = frozenset[str]().union(*(one.kinds for one in scans)) - others
+    masked = tuple(one.masked for one in scans) if kinds and action == "mask" else ()
     return Finding(bool(kinds), float(len(kinds)), ", ".join(sorted(kinds)), masked=masked)

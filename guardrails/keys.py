@@ -17,28 +17,46 @@ TOKEN = re.compile(
     r"|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"  # AWS access key id
     r"|AIza[A-Za-z0-9_-]{35}"  # Google
     r"|dapi[0-9a-f]{32}"  # Databricks
+    r"|(?:bot)?\d{8,10}:[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"  # Telegram
+    r"|(?<=hooks\.slack\.com/services/)T\w{6,16}/B\w{6,16}/(?!X{4})\w{16,64}"
     r")"
 )
 AUTHORIZED = re.compile(r"(?i:\bbearer|\bbasic)[ \t]$")
 """What stands before the credentials of an HTTP header."""
 BEARER = re.compile(r"[A-Za-z0-9._~+/=-]{20,}")
-CREDENTIALS = re.compile(r"(?<=://)[^\s/:@]{0,256}:[^\s/@]{1,256}(?=@)")
+SLASHED = r"(?![<{$]|(?i:\w{0,16}port|\d{1,5})/)[^\s/@]{0,256}(?:@\w{0,64})?/[^\s/@]{1,256}"
+"""A password with a slash, which the URL should have escaped; not a port before a path."""
+CREDENTIALS = re.compile(rf"(?<=://)[^\s/:@]{{0,256}}:(?:{SLASHED}|[^\s/]{{1,256}})(?=@)")
 STRONG = (
-    r"(?:[\w-]{0,24}(?:token|secret|passw(?:or)?d|passwd|pwd|passphrase|api[_-]?key|access[_-]?key|private[_-]?key"
-    r"|signature|credential)|apikey|sig|jwt)"
+    r"(?:[\w-]{0,24}(?:token|secret|passw(?:or)?d|pwd|passphrase|(?:api|access|private|secret)[ _-]?key"
+    r"|account[_-]?key|signature|credential)|apikey|sig|jwt)"
 )
 """Names whose value is a secret."""
+PASSWORD = re.compile(r"(?i)passw|pwd|passphrase")
 WEAK = r"(?:key|auth|code|session|session_?id|sid|pass|state|hmac)"
 """Names whose value may be one, if it looks random."""
 PARAMETER = re.compile(rf"(?i)[?&;#](?:(?P<strong>{STRONG})|{WEAK})=(?P<value>[^\s&#\"'<>`)\]}}|;,]{{4,2048}})")
-ASSIGNED = re.compile(
-    rf"(?i)(?<![A-Za-z0-9?&;#]){STRONG}[\"'`]{{0,2}}[ \t]?(?:[:=]|:=|=>)[ \t]?[\"'`]{{0,2}}"
-    r"(?P<value>[A-Za-z0-9+/_=.~!@$%^*-]{8,512})"
+JOINT = (
+    r"[\"'`*_\\]{0,4}(?:[ \t]?(?P<sign>:=|=>|[:=])|[ \t]?\||[ \t](?:is|was)\b:?)(?P<gap>[\"'`*_]{0,3}[ \t])?"
+    r"(?P<quote>[\"'`\\]{0,3})"
 )
+"""Between a name and its value: a sign, the edge of a table's cell or a verb, also in bold or quotes."""
+ASSIGNED = re.compile(
+    rf"(?i)(?<![A-Za-z0-9?&;#])(?P<name>{STRONG}){JOINT}"
+    r"(?=(?P<value>(?:[\w+/=.~!@#$%^?*-]|&(?!(?-i:[a-z_]{3,32}=))){8,512}))"
+)
+EXPECTS = re.compile(r"(?i)(?:[:=|]|\b(?:is|was):?)[\"'`*_\\]{0,3}[ \t]?$")
+"""Ends like a name and what joins it to a value."""
 PLACEHOLDER = re.compile(
-    r"[$<{*%]|(?i:your|change.?me|placeholder|redacted|x{4}|\.\.\.|(?:^|[_-])(?:key|token|secret|password)$)|example|dummy"
+    r"^(?:[<{].*|\$(?:[{(].*|[A-Z_][A-Z0-9_]*|[a-z_]+)|%(?:[sd]|[({].*|\w+%)|\*+)$|(?i:x{4})|\.\.\."
+    r"|(?i:(?<![a-z])(?:your|example|dummy|sample|change.?me|placeholder|redacted)(?![a-z]))"
+    r"|(?i:your[_-]?(?:api|key|token|secret|pass))|(?i:(?:^|[_-])(?:key|token|secret|password)$)"
 )
 """What documentation writes in a secret's place."""
+COMPOUND = re.compile(r"[A-Za-z]*\d{0,3}(?:-[A-Za-z]+\d{0,3})+[.,!?*_]*")
+"""Words such as sha256-hashed or 12-character: after a verb or in a table, what is said of passwords."""
+SYMBOL = re.compile(r"\w[-.]?[!@#$%^&*+~]+[-.]?\w")
+LETTERS = re.compile(r"(?i)(?!required|optional|undefined|(?:dis|en)abled|[a-z]*(?:password|secret))[a-z]+(?:-[a-z]+)*")
 WINDOW = 64
 """Characters before a value in which its name is looked for."""
 
@@ -49,6 +67,19 @@ def random_looking(value: str, least: int) -> bool:
     """Whether `value` has letters and digits, at least `least` characters, and is no placeholder."""
     mixed = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
     return mixed and len(value) >= least and not PLACEHOLDER.search(value)
+
+
+def password(match: re.Match[str]) -> bool:
+    """Whether what is assigned to a password's name is one, not prose or code.
+
+    Letters alone are one in quotes, or behind the = of a variable in capitals.
+    """
+    value, name = match["value"], match["name"]
+    if PLACEHOLDER.search(value) or (not match["sign"] and COMPOUND.fullmatch(value)):
+        return False
+    literal = match["sign"] and (match["quote"] or (name.isupper() and match["sign"] == "=" and not match["gap"]))
+    letters = bool(literal and LETTERS.fullmatch(value) and value.lower() not in name.lower())
+    return letters or value.isdigit() or bool(SYMBOL.search(value)) or random_looking(value, 8)
 
 
 def private_keys(text: str) -> Spans:
@@ -84,12 +115,13 @@ def parameters(text: str) -> Spans:
 
 
 def assigned(text: str, before: str) -> Spans:
-    """Values assigned to a secret's name: `API_KEY=...`, `password: ...`; the name may stand in `before`."""
+    """Values assigned to a secret's name: `API_KEY=...`, `my password is ...`; the name may stand in `before`."""
     near = before[-WINDOW:]
-    if ":" not in near + text and "=" not in near + text:
-        return
+    taken = len(near)
     for match in ASSIGNED.finditer(near + text):
-        least = 8 if "pass" in match[0].lower() or "pwd" in match[0].lower() else 16
-        begin, end = match.start("value") - len(near), match.end("value") - len(near)
-        if begin >= 0 and random_looking(match["value"], least):
-            yield begin, end
+        begin, end = match.span("value")
+        if begin >= taken and (
+            password(match) if PASSWORD.search(match["name"]) else random_looking(match["value"], 16)
+        ):
+            taken = end
+            yield begin - len(near), end - len(near)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from guardrails.normalise import normalise
 
-WORDS = re.compile(r"\w+")
-OPEN = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|\"[^\"\n]*\"|“[^”\n]*”", re.DOTALL)
+WORDS = re.compile(r"[^\W_]+")
+OPEN = re.compile(r"\{\{.{,400}?\}\}|\{%.{,400}?%\}|\{#.{,400}?#\}|\"[^\"\n]{,400}\"|“[^”\n]{,400}”", re.DOTALL)
 """What of a protected text is no secret: a template's own markup, and the words it tells the engine to say, quoted."""
 MIN_SQUEEZED = 8
 """Letters and digits a canary needs for its disguises to be looked for: shorter ones occur by chance."""
@@ -16,8 +16,8 @@ SPLITS = re.compile(r"[\W_]+")
 
 
 def words(text: str) -> list[str]:
-    """The words of `text`, normalised, in lower case."""
-    return WORDS.findall(normalise(text).lower())
+    """The words of `text`, normalised, in lower case. Numbers are left out: a recital may number its lines."""
+    return [word for word in WORDS.findall(normalise(text).lower()) if not word.isdigit()]
 
 
 def squeezed(text: str) -> str:
@@ -56,20 +56,30 @@ class Leaks:
         """Every run of `length` words."""
         return [tuple(sequence[n : n + self.length]) for n in range(len(sequence) - self.length + 1)]
 
-    def find(self, sentence: str, public: Sequence[str]) -> str:
+    def find(self, sentence: str, public: Sequence[str], before: str = "") -> str:
         """What `sentence` leaks: `canary`, `protected text`, or nothing. What stands in a `public` text is no leak.
 
-        A canary is also seen in any case, spaced out, reversed, in rot13, hexadecimal or Base64.
+        A canary is also seen in any case, spaced out, reversed, in rot13, hexadecimal or Base64. Both may begin in the
+        text `before`; what is whole there was an earlier sentence's leak.
         """
-        if self.canaries and self.has_canary(normalise(sentence)):
+        if self.has_canary(before + sentence) and (self.has_canary(sentence) or not self.has_canary(before)):
             return "canary"
-        told = {run for run in self.cut(words(sentence)) if run in self.runs} if self.runs else set()
+        told = self.told(before + sentence)
+        if told and before:
+            told = told - self.told(before) | self.told(sentence)
         if told and not told <= {run for text in public for run in self.cut(words(text))}:
             return "protected text"
         return ""
 
+    def told(self, text: str) -> set[tuple[str, ...]]:
+        """The runs of a protected text that `text` holds."""
+        return {run for run in self.cut(words(text)) if run in self.runs} if self.runs else set()
+
     def has_canary(self, text: str) -> bool:
-        """Whether a normalised text holds a canary, as it is or disguised."""
+        """Whether a text holds a canary, as it is or disguised."""
+        if not self.canaries:
+            return False
+        text = normalise(text)
         lower, bare = text.lower(), squeezed(text)
         joined = text.replace(" ", "").replace("-", "+").replace("_", "/")  # both alphabets of Base64
         return (

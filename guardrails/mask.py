@@ -1,6 +1,7 @@
 """Masks secrets and personal data in a stream, and in whole texts for traces and logs. `cells.py` cuts the text."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 from guardrails.cells import LIMIT, Cell, Cutter
 from guardrails.sensitive import MASKED, Found, Kind, find_in_cell, labelled
@@ -42,18 +43,27 @@ class StreamMasker:
         return labelled(cell.text, spans)
 
 
-def mask(text: str, kinds: frozenset[Kind] = MASKED) -> str:
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A whole text as masking leaves it, and the kinds of what it lost.
+
+    `withheld` is a kind too, for what is too long to be looked at.
+    """
+
+    masked: str
+    kinds: frozenset[str]
+
+
+def scan(text: str, kinds: frozenset[Kind] = MASKED) -> Scan:
     """Mask a whole text, exactly as a stream of it would be."""
     masker = StreamMasker(kinds)
-    return masker.feed(text) + masker.flush()
+    masked = masker.feed(text) + masker.flush()
+    return Scan(masked, frozenset(masker.found))
 
 
-def kinds_masked(text: str) -> set[str]:
-    """The kinds of what `mask` would mask in `text`; `withheld` is one, for what is too long to be looked at."""
-    masker = StreamMasker()
-    masker.feed(text)
-    masker.flush()
-    return set(masker.found)
+def mask(text: str, kinds: frozenset[Kind] = MASKED) -> str:
+    """What `scan` leaves of a text."""
+    return scan(text, kinds).masked
 
 
 def find(text: str, kinds: frozenset[Kind] = MASKED) -> list[Found]:

@@ -17,13 +17,17 @@ from guardrails.check import (
 )
 from guardrails.grounded import groundedness
 from guardrails.leaks import Leaks
+from guardrails.links import unknown
 from guardrails.schema_check import schema_errors
+from rag.citations import markers
 
-CITED = re.compile(r"\[(\d{1,3})\]")
 CODE = re.compile(r"`[^`\n]*`")
 SURROGATE = re.compile("[\ud800-\udfff]")
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\U000e0020-\U000e007f]")
 """Terminal controls, direction overrides and tag characters: legal, and never needed in an answer."""
+
+ORDERS_WORDS = 24
+"""Least words of a caller's system messages that count as a leak: they may state facts, which answers may repeat."""
 
 
 class Characters(CheckPolicy):
@@ -41,7 +45,8 @@ class Characters(CheckPolicy):
 class LeakCheck(CheckPolicy):
     """A canary, or a run of words of a protected text that neither a passage nor the question holds.
 
-    The templates that engines are asked with are protected unless `prompts` is false.
+    It may have begun before the sentence. The templates that engines are asked with are protected unless `prompts` is
+    false, and the caller's system messages where `system_messages` is true: they may hold facts to be repeated.
     """
 
     action: Reaction = action_field("block")
@@ -51,11 +56,17 @@ class LeakCheck(CheckPolicy):
         description="Further texts not to be recited; what they hold in double quotes may be.",
     )
     prompts: bool = Field(True, description="Whether the prompt templates in use are protected like `protected`.")
+    system_messages: bool = Field(
+        False, description="Whether the request's own system messages are protected too, from longer runs of words."
+    )
     words: int = Field(8, ge=4, le=50, description="Consecutive words of a protected text that count as a leak.")
 
     def check(self, subject: Subject) -> Finding:
-        leaks = prepared(self.canaries, (*self.protected, *(subject.prompts if self.prompts else ())), self.words)
-        told = leaks.find(subject.text, [*subject.passages, subject.question])
+        kinds = [prepared(self.canaries, (*self.protected, *(subject.prompts if self.prompts else ())), self.words)]
+        if self.system_messages and subject.orders:
+            kinds.append(ordered(subject.orders, max(self.words, ORDERS_WORDS)))
+        public = [*subject.passages, subject.question]
+        told = next(filter(None, (leaks.find(subject.text, public, subject.before) for leaks in kinds)), "")
         return Finding(bool(told), float(bool(told)), told)
 
 
@@ -63,6 +74,27 @@ class LeakCheck(CheckPolicy):
 def prepared(canaries: tuple[str, ...], protected: tuple[str, ...], words: int) -> Leaks:
     """The leaks of one policy, cut into runs once."""
     return Leaks(canaries, protected, words)
+
+
+@lru_cache(maxsize=16)
+def ordered(orders: str, words: int) -> Leaks:
+    """The leaks of a caller's system messages, cut once for all sentences of an answer."""
+    return Leaks((), (orders,), words)
+
+
+class Links(CheckPolicy):
+    """An image, HTML or reference whose address no passage, no passage's address and not the question holds.
+
+    A front end fetches it unasked, and what the address carries leaves with it. `javascript:` and `data:` targets are
+    never let pass. A plain link that stands nowhere is only flagged.
+    """
+
+    action: Reaction = action_field("block")
+
+    def check(self, subject: Subject) -> Finding:
+        sources = (*subject.passages, *subject.urls, subject.question)
+        kinds = unknown(subject.before + subject.text, len(subject.before), sources)
+        return Finding(bool(kinds), float(len(kinds)), ", ".join(sorted(kinds)), mild=kinds <= {"link"})
 
 
 class Citations(CheckPolicy):
@@ -120,4 +152,4 @@ class JsonSchema(CheckPolicy):
 
 def cited(text: str) -> list[int]:
     """The numbers of the citation markers in `text`; what stands in code is an index, not a citation."""
-    return [int(n) for n in CITED.findall(CODE.sub("", text))]
+    return [n for _, numbers in markers(CODE.sub("", text)) for n in numbers]

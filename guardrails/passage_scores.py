@@ -9,7 +9,7 @@ from guardrails.linear import WEIGHTS
 from guardrails.passages import PassageScanner
 from rag.types import Vector
 
-CUT = "1"
+CUT = "2"
 """Changes when the same weights would give a passage another score, because its sentences are found otherwise."""
 
 

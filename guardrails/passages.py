@@ -23,6 +23,10 @@ MAX_SENTENCE = 400
 MIN_WORDS = 3
 MIN_CELL_WORDS = 4
 """Words in lower case that a table cell must have to be read: names and titles, often imperatives, have fewer."""
+MIN_CAPITALS = 6
+"""Words that a cell all in capitals must have instead."""
+MIN_TITLED, MIN_FUNCTION = 10, 3
+"""Words and function words that a cell In Title Case must have instead: titles are shorter, names have none."""
 LINE = re.compile(r"\n\s*\n|\n(?![a-z])")
 """Where a line ends: a line that begins in lower case goes on with the one before."""
 BREAK = re.compile(r"(?<=[.!?。！？])[\"')\]]*\s+")
@@ -31,6 +35,11 @@ CELL = re.compile(r"\s*\|\s*")
 MARKERS = re.compile(r"^[\s>#*+\-|•\d.)]+")
 WORD = re.compile(r"\w{2,}")
 LOWER = re.compile(r"\b[a-z]{2,}")
+LETTERS = re.compile(r"[^\W\d_]{2,}")
+FUNCTION = re.compile(
+    r"(?i)\b(?:an|and|any|all|are|as|at|be|but|by|do|for|from|if|in|is|it|me|must|my|not|of|on|only|or|so|that|the|this"
+    r"|to|will|with|you|your)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +54,23 @@ def sentences(text: str) -> list[str]:
     """The sentences, lines and longer table cells of a passage, normalised, without list markers; code is text."""
     out = list[str]()
     for line in LINE.split(text):
-        split, word, least = (CELL, LOWER, MIN_CELL_WORDS) if ROW.match(line) else (BREAK, WORD, MIN_WORDS)
-        for part in split.split(line):
+        row = bool(ROW.match(line))
+        for part in (CELL if row else BREAK).split(line):
             sentence = MARKERS.sub("", normalise(part))
             pieces = [sentence[begin : begin + MAX_SENTENCE] for begin in range(0, len(sentence), MAX_SENTENCE)]
-            out += [piece for piece in pieces if len(word.findall(piece)) >= least]
+            out += [piece for piece in pieces if asks(piece, row)]
     return out
+
+
+def asks(piece: str, row: bool) -> bool:
+    """Whether a piece of a line, or of a table's row, has words enough to ask for something."""
+    if not row:
+        return len(WORD.findall(piece)) >= MIN_WORDS
+    if len(LOWER.findall(piece)) >= MIN_CELL_WORDS:
+        return True
+    words = len(LETTERS.findall(piece))
+    titled = words >= MIN_TITLED and len(FUNCTION.findall(piece)) >= MIN_FUNCTION
+    return titled or (words >= MIN_CAPITALS and piece.isupper())
 
 
 class PassageScanner:

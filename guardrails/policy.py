@@ -14,9 +14,9 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from guardrails.check import CheckPolicy
+from guardrails.check import CheckPolicy, Entry
 from guardrails.input_checks import Hidden, Length, Phrases, Pii, Repetition, Secrets
-from guardrails.output_checks import Characters, Citations, Groundedness, JsonSchema, LeakCheck
+from guardrails.output_checks import Characters, Citations, Groundedness, JsonSchema, LeakCheck, Links
 from guardrails.passage_checks import HiddenPassage
 from guardrails.trained_checks import Harm, Injection, Instructions, Topics
 from guardrails.user_rails import RailsEntry
@@ -81,6 +81,7 @@ class OutputPolicy(Side):
 
     characters: Characters = Characters()
     leaks: LeakCheck = LeakCheck()
+    links: Links = Links()
     citations: Citations = Citations()
     groundedness: Groundedness = Groundedness()
     json_schema: JsonSchema = JsonSchema()
@@ -105,13 +106,19 @@ class Policy(BaseModel):
     output: OutputPolicy = OutputPolicy()
 
     def changed(self, change: Mapping[str, Any]) -> Self:
-        """The policy with a partial mapping over it. Raises ValidationError naming the field at fault."""
-        return type(self).model_validate(merged(self.model_dump(), change))
+        """The policy with a partial mapping over what is set in it. Raises ValidationError naming the wrong field."""
+        return type(self).model_validate(merged(self.model_dump(exclude_unset=True), change))
 
     @property
     def text(self) -> str:
         """What differs from the defaults, as JSON: small enough to travel with every request."""
-        return self.model_dump_json(exclude_defaults=True)
+        differing = self.model_dump(mode="json", exclude_defaults=True)
+        for side, fields in differing.items():
+            for name in fields:
+                check = getattr(getattr(self, side), name)
+                if isinstance(check, Entry):  # its default depends on the action
+                    fields[name]["on_error"] = check.on_error
+        return json.dumps(differing)
 
     @property
     def digest(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from guardrails import accounts, addresses, keys, phones
+from guardrails.normalise import INVISIBLE
 
 Kind = Literal[
     "private key", "token", "credentials", "secret", "email", "ip", "private ip", "iban", "card", "ssn", "phone"
@@ -24,10 +25,6 @@ SAME_WIDTH = str.maketrans(
     | dict.fromkeys([0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F], " ")
 )
 """Full-width letters, typographic hyphens and spaces as their ASCII."""
-INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]"
-)
-
 
 BLANK = "\0"
 LABELS: dict[Kind, str] = {"private ip": "ip"}
@@ -36,7 +33,7 @@ Finder = Callable[[str, str, str], Iterator[tuple[int, int]]]
 
 
 HARMLESS = re.compile(r"[\"'(\[*_`]*[^\s\d@＠=＝%&:\[({<［（｛＜]{1,19}[:)\]]*|")
-"""A short word without digits and signs: no pattern takes one, and most cells are one."""
+"""A short word without digits and signs: no pattern takes one but as a value, and most cells are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ def find_in_cell(text: str, before: str = "", after: str = "") -> list[Found]:
 
     Some numbers are only known by the word before them. Time is linear in the text.
     """
-    if HARMLESS.fullmatch(text):
+    if HARMLESS.fullmatch(text) and not keys.EXPECTS.search(before[-8:]):
         return []
     rest, before, after = plain(text), plain(before), plain(after)
     found: list[Found] = []

@@ -19,6 +19,7 @@ from guardrails.check import (
     on_error_field,
 )
 from guardrails.injection import Classifier
+from guardrails.long_messages import harm_within, likest
 from guardrails.passage_scores import score_name
 from guardrails.passages import PassageScanner, Scored
 from rag.types import Vector
@@ -45,22 +46,30 @@ class Injection(CheckPolicy):
 
 
 class Harm(CheckPolicy):
-    """A request for what does harm, with or without an attack on the prompt."""
+    """A request for what does harm, with or without an attack on the prompt, in the last message of the user.
+
+    The detail is `sentence` where one of a long message scores more than the message as a whole.
+    """
 
     action: Reaction = action_field("flag")
     on_error: OnError = on_error_field("open")
+    budget_ms: int = budget_field(2_000)
     threshold: float = Field(0.5, ge=0, le=1, description="Score from which a request is harmful; 1 is the surest.")
 
     def check(self, subject: Subject) -> Finding:
         vector = NO_VECTOR if subject.vector is None else subject.vector
-        found = classifier(subject.bundled).harmful(subject.text, vector)
-        return Finding(found.score >= self.threshold, round(found.score, 3))
+        heads = classifier(subject.bundled)
+        whole = heads.harmful(subject.text, vector).score
+        within = harm_within(heads, subject.text, subject.embed or nothing)
+        score = max(whole, within)
+        return Finding(score >= self.threshold, round(score, 3), "sentence" if within > whole else "")
 
 
 class Topics(CheckPolicy):
     """Questions near to a denied example sentence, or, where any are allowed, near to no allowed one.
 
-    Scored by the cosine similarity to the nearest example that decided.
+    Scored by the cosine similarity to the nearest example that decided. The last message of the user is judged; some
+    sentences of a long one may be denied by themselves.
     """
 
     action: Reaction = action_field("block")
@@ -76,12 +85,14 @@ class Topics(CheckPolicy):
     def check(self, subject: Subject) -> Finding:
         if subject.embed is None or subject.vector is None:
             raise RuntimeError("topics need vectors")
-        denied = nearest(subject.vector, self.deny, subject.embed)
+        parts = likest(subject.text, self.deny) if self.deny else ()
+        vectors = np.vstack([subject.vector, subject.embed(parts)]) if parts else subject.vector[None]
+        denied = nearest(vectors, self.deny, subject.embed)
         if denied >= self.deny_from and self.deny:
             return Finding(True, round(denied, 3), "denied")
         if not self.allow:
             return Finding(False, round(denied, 3))
-        allowed = nearest(subject.vector, self.allow, subject.embed)
+        allowed = nearest(subject.vector[None], self.allow, subject.embed)
         away = allowed < self.allow_from
         return Finding(away, round(allowed, 3), "not allowed" if away else "")
 
@@ -128,9 +139,9 @@ def examples(sentences: tuple[str, ...], embed: Embed) -> Vector:
     return embed(sentences)
 
 
-def nearest(vector: Vector, sentences: tuple[str, ...], embed: Embed) -> float:
-    """The cosine similarity of the nearest of `sentences`; 0 without any."""
-    return float((examples(sentences, embed) @ vector).max()) if sentences else 0.0
+def nearest(vectors: Vector, sentences: tuple[str, ...], embed: Embed) -> float:
+    """The cosine similarity of any of `vectors` (n, d) to the nearest of `sentences`; 0 without any."""
+    return float((examples(sentences, embed) @ vectors.T).max()) if sentences else 0.0
 
 
 def nothing(texts: Sequence[str]) -> Vector:

@@ -70,3 +70,14 @@ def margins(stretches: Sequence[tuple[int, int]], length: int) -> NDArray[np.flo
     """What is to be taken off the logit of each stretch of a text of `length` characters."""
     margin = MARGIN + min(max(LONGER * math.log2(max(length, 1) / WIDTH), 0.0), MOST)
     return np.array([margin if end - begin > LONG else 0.0 for begin, end in stretches])
+
+
+def apart(texts: Sequence[str]) -> tuple[str, list[tuple[int, int]], NDArray[np.float64]]:
+    """The texts as one, where in it the stretches of each stand, and the margins of these."""
+    spans, margin, begin = list[tuple[int, int]](), list[NDArray[np.float64]](), 0
+    for text in texts:
+        own = windows(len(text))
+        margin.append(margins(own, len(text)))
+        spans += [(begin + a, begin + b) for a, b in own]
+        begin += len(text) + 1
+    return " ".join(texts), spans, np.concatenate(margin)

@@ -1,14 +1,14 @@
 """The whole way of one question, on one screen. Its stages come as arguments: it knows neither Ray nor HTTP."""
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
+from rag.citations import markers
 from rag.consider import Clock, Considered, consider
 from rag.generate import Generation
 from rag.release import Release, release
@@ -16,14 +16,13 @@ from rag.screen import screen
 from rag.stages import PromptWriter, Stages, Trace
 from rag.types import FinishReason, Hit, Message, Piece, Prompt, RequestSettings, Usage, Verdict
 
-CITATION = re.compile(r"\[(\d{1,3})\]")
 LONG = 20_000
 """Characters of a conversation and its passages that are counted in some ten milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """`answer[start:end]` is a marker such as `[2]`; it cites `hit`."""
+    """`answer[start:end]` is a marker such as `[2]`; it cites `hit`. A marker with several numbers is told for each."""
 
     start: int
     end: int
@@ -32,11 +31,10 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """The first event: everything before the first text is done. `verdicts` tell every check that was made for it."""
+    """The first event: everything before the first text is done."""
 
     hits: tuple[Hit, ...]
     timings: dict[str, float]
-    verdicts: dict[str, tuple[Verdict, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +67,39 @@ class End:
 Event = Begin | Text | End
 
 
-async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace: Trace) -> AsyncGenerator[Event]:
-    """Answer the conversation in `draft.messages`: Begin, then Text, then End.
+@dataclass(slots=True)
+class Seen:
+    """An answer on its way: what is known of it also where it never ends. `considered` is None before the guard."""
+
+    clock: Clock = field(default_factory=Clock)
+    considered: Considered | None = None
+    final: Release = field(default_factory=Release)
+
+    def end(self) -> End | None:
+        """What an End would tell now; None where nothing was judged yet."""
+        return conclude(self.final, self.considered, self.clock) if self.considered else None
+
+
+async def answer(
+    draft: Prompt, settings: RequestSettings, stages: Stages, trace: Trace, seen: Seen
+) -> AsyncGenerator[Event]:
+    """Answer the conversation in `draft.messages`: Begin, then Text, then End. `seen`, a new one, is filled on the way.
 
     `draft` carries the user's own messages and sampling; its messages are replaced by the rendered prompt.
     Raises the errors of `rag.errors`, before Begin where no text has left. Closing the iterator stops every stage.
     """
-    clock = Clock()
-    considered = await consider(draft, settings, stages, clock)
+    clock, final = seen.clock, seen.final
+    seen.considered = considered = await consider(draft, settings, stages, clock)
     verdict = considered.verdict
     if not verdict.allowed:
+        final.text, final.finish_reason = verdict.refusal, "content_filter"
         yield begin(considered, clock)
-        yield Text(verdict.refusal)
-        yield conclude(Release(verdict.refusal, "content_filter"), considered, clock)
+        yield Text(final.text)
+        yield conclude(final, considered, clock)
         return
-    considered = await screen(considered, settings, stages, trace, clock)
-    hits = considered.hits
+    seen.considered = considered = await screen(considered, settings, stages, trace, clock)
     draft = replace(draft, messages=considered.messages)
-    messages = await written(draft, hits, settings, stages.prompts)
+    messages = await written(draft, considered.hits, settings, stages.prompts)
     prompt = replace(draft, messages=messages)
     generation = Generation(stages.llm, prompt, settings.resume_wait_s)
     observed = trace.start(
@@ -97,18 +110,13 @@ async def answer(draft: Prompt, settings: RequestSettings, stages: Stages, trace
         prompt=settings.prompt,
         model_parameters={"temperature": draft.temperature, "top_p": draft.top_p, "max_tokens": draft.max_tokens},
     )
-    final = Release()
     try:
-        question = draft.messages[-1].content
         pieces = timed(generation.pieces(), clock)
-        async with aclosing(release(pieces, stages, hits, question, settings)) as stream:
-            async for step in stream:
-                if isinstance(step, Release):
-                    final = step
-                    continue
+        async with aclosing(release(pieces, stages, considered, settings, final)) as stream:
+            async for text in stream:
                 if "ttft" not in clock.ms:
                     yield begin(considered, clock)
-                yield Text(step)
+                yield Text(text)
     except (GeneratorExit, asyncio.CancelledError):
         observed.end(level="WARNING", status_message="cancelled", **resumption(generation))
         raise
@@ -142,12 +150,7 @@ async def written(
 def begin(considered: Considered, clock: Clock) -> Begin:
     """The first event, now."""
     clock.mark("ttft")
-    return Begin(tuple(considered.hits), dict(clock.ms), verdicts(considered))
-
-
-def verdicts(considered: Considered) -> dict[str, tuple[Verdict, ...]]:
-    """The checks of all that came before the answer, by side."""
-    return {"input": (considered.verdict,), "passages": considered.screened}
+    return Begin(tuple(considered.hits), dict(clock.ms))
 
 
 def resumption(generation: Generation) -> dict[str, int]:
@@ -173,14 +176,14 @@ def conclude(final: Release, considered: Considered, clock: Clock, resumed_at: i
     """The last event: citations are the markers of the text that left whose number exists."""
     clock.mark("total")
     hits = considered.hits
-    marks = [(m, int(m[1])) for m in CITATION.finditer(final.text)]
+    marks = [(m, n) for m, numbers in markers(final.text) for n in numbers]
     return End(
         finish_reason=final.finish_reason,
         text=final.text,
         usage=final.usage,
         hits=tuple(hits),
         citations=tuple(Citation(m.start(), m.end(), hits[n - 1]) for m, n in marks if 0 < n <= len(hits)),
-        verdicts=verdicts(considered) | {"output": final.verdicts},
+        verdicts={"input": (considered.verdict,), "passages": considered.screened, "output": final.verdicts},
         timings=dict(clock.ms),
         degraded=tuple(clock.degraded),
         query=considered.query,

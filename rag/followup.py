@@ -5,9 +5,9 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rag.errors import RaglanError
 from rag.prompt import JINJA, Evidence, PromptTemplate
@@ -71,6 +71,11 @@ class FollowupConfig(BaseModel):
         3.0, gt=0, le=60, description="Longest wait for the model, in seconds; after it the rule decides."
     )
     max_tokens: int = Field(64, ge=8, le=512, description="Longest rewriting, in tokens.")
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _yaml_reads_off_as_false(cls, value: Any) -> Any:
+        return "off" if value is False else value
 
     @model_validator(mode="after")
     def _llm_has_model(self) -> Self:

@@ -5,19 +5,25 @@ Sentence n is validated while sentence n + 1 is generated; nothing leaves before
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
+from rag.citations import NUMBERS
+from rag.consider import Considered
 from rag.masking import Masking
 from rag.stages import Stages
-from rag.types import FinishReason, Hit, Piece, RequestSettings, Usage, Verdict
+from rag.types import FinishReason, Piece, RequestSettings, Usage, Verdict
 
-SENTENCE_END = re.compile(r"(?:[.!?…][\"')\]]*(?:\s*\[\d{1,3}\])*\s+|\n+)(?=[^\s\[])")
+SENTENCE_END = re.compile(rf"(?:[.!?…][\"')\]]*(?:\s*[\[【]{NUMBERS}[\]】])*\s+|\n+)(?=[^\s\[【])")
 MAX_SENTENCE = 400
 """Characters after which a text without a sentence end is judged as it stands."""
 MAX_AHEAD = 4
 """Sentences that may wait for their verdict before the engine is held back."""
+MAX_BEFORE = 400
+"""Characters before a sentence that it is judged with."""
+MAX_ORDERS = 8_000
+"""Characters of a caller's system messages that a sentence is judged with."""
 
 
 @dataclass(slots=True)
@@ -30,23 +36,30 @@ class Release:
     verdicts: tuple[Verdict, ...] = ()
 
 
-async def release(
-    pieces: AsyncGenerator[Piece], stages: Stages, hits: Sequence[Hit], question: str, settings: RequestSettings
-) -> AsyncGenerator[str | Release]:
-    """Yield text as it may leave, then one Release. A blocked sentence ends the answer with its verdict's refusal.
+@dataclass(frozen=True, slots=True)
+class SentenceSettings(RequestSettings):
+    """A request's settings for one sentence, and what else it is judged by.
 
-    JSON by a schema leaves sentence by sentence too, and is judged by the schema at the end, unless the settings hold
-    it back until then.
+    `before` is the end of the answer's text up to the sentence, also where it has not left yet; `orders` is what the
+    caller's own system messages say.
     """
-    done = Release()
+
+    before: str = ""
+    orders: str = ""
+
+
+async def release(
+    pieces: AsyncGenerator[Piece], stages: Stages, considered: Considered, settings: RequestSettings, done: Release
+) -> AsyncGenerator[str]:
+    """Yield text as it may leave; `done` knows it, and its verdict, before it does, and in the end how all ended.
+
+    A blocked sentence ends the answer with its verdict's refusal. JSON by a schema leaves sentence by sentence too, and
+    is judged by the schema at the end, unless the settings hold it back until then.
+    """
     masking = Masking(stages.masker()) if settings.validate else None
     texts = masked(pieces, masking, done)
     held = bool(settings.schema) and settings.hold_json
-    sentence_settings = settings if held else replace(settings, schema="")
-
-    async def judge(sentence: str) -> Verdict:
-        return await stages.validator.validate(sentence, hits, question, sentence_settings)
-
+    judge = judging(stages, considered, settings if held else replace(settings, schema=""))
     cut = whole if held else by_sentence
     steps = judged(cut(texts), judge) if settings.validate else unjudged(texts)
     async with aclosing(steps) as stream:
@@ -64,14 +77,30 @@ async def release(
         done.verdicts += (await stages.validator.conforms(done.text, settings),)
     if masking:
         done.verdicts += (Verdict(True, (masking.check(),)),)
-    yield done
+
+
+def judging(stages: Stages, considered: Considered, settings: RequestSettings) -> Callable[[str], Awaitable[Verdict]]:
+    """What judges the sentences of one answer, given in order; each with what stands before it."""
+    orders = "\n".join(message.content for message in considered.messages if message.role == "system")[:MAX_ORDERS]
+    shared = {own.name: getattr(settings, own.name) for own in fields(settings)}
+    before = ""
+
+    def judge(sentence: str) -> Awaitable[Verdict]:
+        nonlocal before
+        own = SentenceSettings(**shared, before=before, orders=orders)
+        before = (before + sentence)[-MAX_BEFORE:]
+        return stages.validator.validate(sentence, considered.hits, considered.messages[-1].content, own)
+
+    return judge
 
 
 def leaving(sentence: str, verdict: Verdict | None) -> str:
     """What leaves for a sentence: itself, what a check made of it, or why it does not."""
     if verdict is None:
         return sentence
-    return "".join(verdict.masked) or sentence if verdict.allowed else verdict.refusal
+    if not verdict.allowed:
+        return verdict.refusal
+    return "".join(verdict.masked) if verdict.masked else sentence
 
 
 async def masked(pieces: AsyncGenerator[Piece], masker: Masking | None, done: Release) -> AsyncGenerator[str]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +17,9 @@ from app.flagged import MAX_PENDING, Exchange, Flags, flagged, row
 from app.review_file import MAX_ROW_BYTES
 from app.review_queue import Row
 from rag.answer import End
-from rag.fakes import FakeGuard, FakeLLM
-from rag.types import Check, Hit, Message, Passage, RequestSettings, Usage, Vector, Verdict
+from rag.errors import StageFailed
+from rag.fakes import FakeLLM
+from rag.types import Check, Hit, Message, Passage, Piece, Prompt, RequestSettings, Usage, Vector, Verdict
 from tests.app.test_admission import Held
 from tests.app.world import Connection, FakeReviews, browser, fake_mask, fake_services, question, sse
 
@@ -120,19 +122,52 @@ async def test_a_flagged_answer_is_queued_as_it_left(stream: bool) -> None:
     assert [c["name"] for c in made["checks"]] == ["groundedness"] * 2
 
 
-@pytest.mark.parametrize("guard", [Found(), FakeGuard()])
-async def test_hanging_up_after_the_text_does_not_hide_a_flagged_question(guard: Any) -> None:
+class Silent(FakeLLM):
+    """Never begins, and tells that it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece]:
+        self.asked.set()
+        await asyncio.sleep(60)
+        yield Piece()
+
+
+@pytest.mark.parametrize(
+    ("roles", "kept"),
+    [
+        ({"guard": Found(), "llm": Held()}, [("First. ", ["secrets"])]),
+        ({"validator": Found(), "llm": Held()}, [("First. ", ["groundedness"])]),
+        ({"llm": Held()}, []),
+        ({"guard": Found(), "llm": Silent()}, [("", ["secrets"])]),
+        ({"llm": Silent()}, []),
+    ],
+)
+async def test_hanging_up_hides_nothing_that_was_found(roles: dict[str, Any], kept: list[Any]) -> None:
     queue = FakeReviews()
-    services = fake_services(roles={"guard": guard, "llm": Held()}, reviews=queue)
-    app = create_app(services)
+    app = create_app(fake_services(roles=roles, reviews=queue))
     connection = Connection(app, json.dumps(question("Why?", stream=True)).encode())
     running = asyncio.ensure_future(connection.run())
-    await connection.until(3)
+    await (roles["llm"].asked.wait() if isinstance(roles["llm"], Silent) else connection.until(3))
     connection.gone.set()
     await asyncio.wait_for(running, 5)
     await asyncio.gather(*app.state.flags.pending)
-    kept = [(r["question"], r["answer"], r["finish_reason"]) for r in queue.rows]
-    assert kept == ([("Why?", "First. ", "cancelled")] if isinstance(guard, Found) else [])
+    assert [(r["answer"], [c["name"] for c in r["checks"]]) for r in queue.rows] == kept
+    assert {r["finish_reason"] for r in queue.rows} <= {"cancelled"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("die_after", "said"), [(0, ""), (3, "First. ")])
+async def test_a_failing_engine_hides_nothing_that_was_found(die_after: int, said: str, stream: bool) -> None:
+    queue = FakeReviews()
+    llm = FakeLLM("First. Then more of it.", [StageFailed("llm")], die_after)
+    app = create_app(fake_services(roles={"guard": Found(), "llm": llm}, reviews=queue))
+    async with browser(app) as client:
+        assert '"error"' in (await client.post("/v1/chat/completions", json=question(stream=stream))).text
+        await asyncio.gather(*app.state.flags.pending)
+    assert [(r["answer"], r["finish_reason"]) for r in queue.rows] == [(said, "cancelled")]
 
 
 async def test_an_answer_without_findings_is_not_queued() -> None:

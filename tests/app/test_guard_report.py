@@ -133,7 +133,7 @@ async def test_what_is_flagged_is_delivered_and_told() -> None:
 
 
 def slow(self: object, subject: Subject) -> Finding:
-    time.sleep(0.4)
+    time.sleep(0.8)
     return Finding(False)
 
 

@@ -12,15 +12,20 @@ from deployments.settings import ROOT
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 MACHINES = """
 set -e
+soon() { for _ in $(seq 1000); do "$@" && return; sleep 0.01; done; return 1; }
+apart() { [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; }
+listens() { grep -q ":$(printf %04X $1) 00000000:0000 0A" /proc/net/tcp; }
+trap 'kill $other $servers' EXIT
 ip link set lo up
 unshare --net sleep 60 & other=$!
-sleep 0.2
+soon apart
 ip link add here type veth peer name there netns $other
 ip addr add 10.9.0.1/24 dev here && ip link set here up
 nsenter --target $other --net sh -c 'ip addr add 10.9.0.2/24 dev there && ip link set there up'
 sh -c "$FIREWALL"
 for port in 8000 8404; do "$PYTHON" -m http.server --bind 0.0.0.0 $port >/dev/null 2>&1 & servers="$servers $!"; done
-sleep 1
+soon listens 8000
+soon listens 8404
 probe='import socket, sys
 for port in (8000, 8404):
     try: socket.create_connection((sys.argv[2], port), 0.5).close(); print(sys.argv[1], port, "open")
@@ -28,7 +33,6 @@ for port in (8000, 8404):
 "$PYTHON" -c "$probe" itself 127.0.0.1
 "$PYTHON" -c "$probe" itself 10.9.0.1
 nsenter --target $other --net "$PYTHON" -c "$probe" another 10.9.0.1
-kill $other $servers
 """
 
 
@@ -45,7 +49,7 @@ def test_other_machines_cannot_reach_haproxys_statistics() -> None:
     done = subprocess.run(
         ["unshare", "--net", "--fork", "--kill-child", "sh", "-c", MACHINES],
         env={
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": PATH,
             "PYTHON": sys.executable,
             "FIREWALL": command.removeprefix("sudo "),
         },

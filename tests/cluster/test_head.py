@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -19,18 +20,31 @@ class Enough(Exception):
     """Ends the keeper's loop."""
 
 
-def test_a_head_that_ends_starts_again_with_longer_pauses(tmp_path: Path) -> None:
-    pauses: list[float] = []
+def pauses(command: str, number: int) -> list[float]:
+    """The keeper's first pauses between the runs of a shell command."""
+    found: list[float] = []
 
     def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 7:
+        found.append(seconds)
+        if len(found) == number:
             raise Enough
 
     with pytest.raises(Enough):
-        head.keep(["sh", "-c", f"echo >> {tmp_path}/starts; exit 1"], sleep)
-    assert pauses == [2, 4, 8, 16, head.LONGEST_PAUSE_S, head.LONGEST_PAUSE_S, head.LONGEST_PAUSE_S]
+        head.keep(["sh", "-c", command], sleep)
+    return found
+
+
+def test_a_head_that_ends_starts_again_with_longer_pauses(tmp_path: Path) -> None:
+    found = pauses(f"echo >> {tmp_path}/starts; exit 1", 7)
+    assert found == [2, 4, 8, 16, head.LONGEST_PAUSE_S, head.LONGEST_PAUSE_S, head.LONGEST_PAUSE_S]
     assert len((tmp_path / "starts").read_text()) == 7
+
+
+def test_after_a_head_that_ran_steadily_the_pauses_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran_s = (1.0, 1.0, head.STEADY_S, head.STEADY_S + 1, 1.0)
+    times = iter([time_s for length_s in ran_s for time_s in (0.0, length_s)])
+    monkeypatch.setattr(head, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    assert pauses("exit 1", len(ran_s)) == [2, 4, 8, head.FIRST_PAUSE_S, 2]
 
 
 def keeper(tmp_path: Path) -> "subprocess.Popen[bytes]":

@@ -44,7 +44,7 @@ def embed(texts: Sequence[str]) -> Vector:
 
 @cache
 def rails() -> tuple[InputRails, OutputRails]:
-    found = InputRails(embed), OutputRails(embed)
+    found = InputRails(embed), OutputRails()
     for side in found:
         side.load()
     return found

@@ -54,11 +54,44 @@ def test_what_they_do_not_say_scores_low(sentence: str, missing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sentence", ["Yes.", "Here it is: [1]", "The passages do not say how bananas grow.", "", "[1]"]
+    "sentence",
+    [
+        *("Yes.", "Here it is: [1]", "", "[1]", "Here: [1, 2] 【2】"),
+        "The passages do not say how bananas grow.",
+        "I'm sorry, but I could not find an answer in the documents.",
+        "The documents I have been given don't answer this question.",
+        "Sorry, I can't answer that question today.",
+        "There is no information about bananas in the documents.",
+    ],
 )
 def test_what_claims_nothing_has_no_score(sentence: str) -> None:
     assert MIN_WORDS == 3
     assert groundedness(sentence, PASSAGES) is None
+
+
+@pytest.mark.parametrize(
+    ("sentence", "missing"),
+    [
+        ("The warranty does not cover accidental damage. [1]", "negation"),
+        ("The warranty does not cover accidental damage.", "negation"),
+        ("The logs do not contain passwords.", "negation"),
+        ("The system keeps no information about users.", "negation"),
+        ("We do not cover accidental damage.", "negation"),
+        ("You cannot find a cheaper plan; it costs 5 dollars.", "number"),
+        ("I do not know, but the refund is 9,000 dollars.", "number"),
+        ("Sorry, the refund is paid to Bob.", "name"),
+    ],
+)
+def test_an_invented_negation_is_no_abstention(sentence: str, missing: str) -> None:
+    passage = (
+        "The warranty covers accidental damage. The logs contain passwords. The system keeps information about users."
+    )
+    judged = groundedness(
+        sentence, [passage, "We cover accidental damage. The refund is paid in dollars to the customer."]
+    )
+    assert judged is not None
+    assert judged[0] < 0.5
+    assert judged[1] == missing
 
 
 def test_a_short_sentence_is_only_judged_where_it_can_be() -> None:

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import guardrails.check
 import guardrails.input_checks
 from guardrails.check import Subject
 from guardrails.input import InputRails
 from guardrails.input_checks import Repetition
+from guardrails.mask import scan
 from guardrails.policy import InputPolicy, Policy
 from rag.types import Message, RequestSettings, Verdict
 
@@ -78,6 +80,8 @@ async def test_a_long_message_is_refused_unread(rails: InputRails) -> None:
     assert {c.action for c in verdict.checks[1:]} == {"skipped"}
     assert not (await check(rails, "a" * 45, "b" * 45, settings=short)).allowed
     assert (await check(rails, "a" * 30, "b" * 30, settings=short)).allowed
+    assert not (await check(rails, "\ufdfa" * 6, settings=short)).allowed
+    assert (await check(rails, "Wait\u2026 " * 6, settings=short)).allowed
 
 
 async def test_endless_repetition_is_refused(rails: InputRails) -> None:
@@ -174,6 +178,14 @@ async def test_what_is_masked_goes_on_masked_in_every_message(rails: InputRails,
     assert verdict.allowed
     assert {c.name: c.action for c in verdict.checks}[name] == "mask"
     assert verdict.masked == ("My key is [token].", "And my mail is [email].")
+
+
+async def test_a_message_is_scanned_once_for_all_checks(rails: InputRails, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(guardrails.check, "scan", lambda text: read.append(text) or scan(text))
+    mask = {"action": "mask"}
+    await check(rails, "My mail is ann@example.org.", "And yours?", settings=by(secrets=mask, pii=mask))
+    assert read == ["My mail is ann@example.org.", "And yours?"]
 
 
 async def test_a_refused_question_goes_nowhere_not_even_masked(rails: InputRails) -> None:

@@ -1,5 +1,6 @@
 import base64
 import codecs
+import re
 
 import pytest
 
@@ -39,6 +40,34 @@ def test_a_canary_is_seen_in_any_case_and_disguise(told: str) -> None:
 )
 def test_what_only_resembles_a_canary_is_none(text: str) -> None:
     assert LEAKS.find(text, []) == ""
+
+
+RECITED = TEMPLATE.splitlines()[0]
+
+
+def in_lines(words: int, number: bool) -> str:
+    """The template, so many words a line."""
+    cut = re.findall(rf"(?:\S+\s*){{1,{words}}}", RECITED)
+    return "\n".join(f"{n}. {line}" if number else line for n, line in enumerate(cut, 1))
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        *((in_lines(words, number), "protected text") for words in (1, 4, 7) for number in (False, True)),
+        ("\n".join(CANARY), "canary"),
+        (RECITED.replace(" ", "_"), "protected text"),
+        ("The handbook has passages.\nThey are numbered.\nI answer questions from them.", ""),
+    ],
+)
+def test_a_leak_is_seen_line_by_line_and_told_once(told: str, found: str) -> None:
+    before, kinds = "", []
+    for line in (told + "\nAnd that was all of it.").splitlines(keepends=True):
+        kinds.append(LEAKS.find(line, [], before))
+        before += line
+    assert {kind for kind in kinds if kind} == ({found} - {""})
+    assert kinds[-1] == ""
+    assert LEAKS.find(told, [told]) == ("canary" if found == "canary" else "")
 
 
 def test_a_short_canary_is_only_seen_as_it_is() -> None:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from guardrails.normalise import hidden, normalise
@@ -12,6 +14,7 @@ def tagged(text: str) -> str:
     [
         ("ig\u200bnore", "ignore"),
         ("ignore", "ignore"),
+        ("ig\u2800no\U000e0002re\u3164", "ignore"),
         ("so\u00adft \u202eword", "soft word"),
         ("a\u00a0b\n\n c", "a b c"),
         ("“it’s” — so", '"it\'s" - so'),
@@ -45,7 +48,16 @@ def test_hidden_counts_tag_characters_but_not_those_of_a_flag() -> None:
         ("🅸🅶🅽🅾🆁🅴 all of it", "ignore all of it"),
         ("Почему Docker не работает", "Почему Docker не работает"),
         ("हिन्दी में", "हिन्दी में"),
+        ("іgnоrе аll рrеvіоus" + "你好" * 80, "ignore all previous" + "你好" * 80),
+        ("Игнор: іgnоrе аll", "Игнор: ignore all"),
+        ("Почему кто-то не рад Docker", "Почему кто-то не рад Docker"),
     ],
 )
 def test_lookalikes_become_latin_where_the_text_is_latin(text: str, seen: str) -> None:
     assert normalise(text) == seen
+
+
+def test_a_heap_of_marks_takes_no_quadratic_time() -> None:
+    begin = time.thread_time()
+    assert normalise("a" + "\u0301\u0316" * 100_000 + " b") == "a b"
+    assert time.thread_time() - begin < 5

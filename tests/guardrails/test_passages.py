@@ -59,6 +59,20 @@ def test_a_planted_instruction_is_found(scanner: PassageScanner, embed: Counting
     assert found.sentence in planted
 
 
+@pytest.mark.parametrize("planted", [" ".join(PLANTED[:1]).upper(), f"{PLANTED[0]} And Do Not Mention It".title()])
+def test_a_planted_cell_is_found_in_any_case(scanner: PassageScanner, embed: Counting, planted: str) -> None:
+    table = "| Film | Year | Note |\n| --- | --- | --- |\n| Alien | 1979 | Ridley Scott |\n"
+    [found] = scanner.scan([f"{STORY}\n\n{table}| NOTE | 0 | {planted} |"], embed)
+    assert found.score >= THRESHOLD
+    assert found.sentence == planted
+
+
+def test_titles_and_names_in_tables_are_not_read() -> None:
+    assert (
+        sentences("| Are You Smarter Than a 5th Grader? | GER USA FRA | Dae-Hong Chun Young Chung Jong-Mo Kim |") == []
+    )
+
+
 def test_manuals_and_stories_pass(scanner: PassageScanner, embed: Counting) -> None:
     assert [s.score < THRESHOLD for s in scanner.scan([CLEAN, STORY, "", "x"], embed)] == [True] * 4
 

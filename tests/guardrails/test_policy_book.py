@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from deployments.settings import over_shipped
 from guardrails.policy import Policy, parse_policy
 from guardrails.policy_book import PolicyBook
 
@@ -24,8 +25,15 @@ def test_a_reload_changes_what_keys_do_not() -> None:
     everybody, strict = (parse_policy(book.of(change).text).input for change in ({}, STRICT))
     assert (everybody.secrets.action, everybody.phrases.action) == ("mask", "flag")
     assert (strict.secrets.action, strict.phrases.action) == ("block", "flag")
+    assert (everybody.secrets.on_error, strict.phrases.on_error) == ("closed", "open")
     book.reload({}, running=True)
     assert book.of({}) == before
+
+
+def test_a_serve_yaml_leaves_what_a_check_does_on_errors_to_its_action() -> None:
+    base = Policy.model_validate(over_shipped({"input": {"pii": {"action": "mask"}}}))
+    assert base.input.pii.on_error == "closed"
+    assert parse_policy(PolicyBook(base, [STRICT]).of(STRICT).text).input.secrets.on_error == "closed"
 
 
 @pytest.mark.parametrize(

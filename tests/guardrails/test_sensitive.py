@@ -2,7 +2,7 @@ import pytest
 
 from guardrails.accounts import checked_cards, luhn, mod97
 from guardrails.keys import tokens
-from guardrails.mask import kinds_masked, mask
+from guardrails.mask import mask, scan
 
 PEM = (
     "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIEpAIBAAKCAQEA7bq5Zx0c9Qm8T0mVd1pWlq3mS1yQ2qzv\n"
@@ -36,6 +36,22 @@ PEM = (
         ("my key:\n" + PEM + "\nkeep it", "my key:\n[private key]\nkeep it"),
         ("KEY='" + PEM.replace("\n", "\\n") + "' done", "KEY='[private key]' done"),
         ("cut off: " + PEM[:90], "cut off: [private key]"),
+        ("password=Xk9$mQ2vL7pR, token: a1b2c3*d4e5f6g7h8", "password=[secret], token: [secret]"),
+        ("my password is Hunter2024!", "my password is [secret]"),
+        ("Secret key: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "Secret key: [secret]"),
+        ("**Password:** hunter2024x\n| api key | a1b2c3d4e5f6g7h8 |", "**Password:** [secret]\n| api key | [secret] |"),
+        ("DB_PASSWORD=Sommerfest 'password': 'Sommerfest'", "DB_PASSWORD=[secret] 'password': '[secret]'"),
+        ("AccountName=a;AccountKey=abcd1234abcd1234+/ab==;", "AccountName=a;AccountKey=[secret];"),
+        ("hooks.slack.com/services/T0ABCDEF1/B0ABCDEF2/" + "aB3d" * 6, "hooks.slack.com/services/[token]"),
+        ("123456789:AA" + "h" * 33, "[token]"),
+        (
+            "postgres://bob:p@ss/w0rd@db and a://b:p@ss@c.example/d",
+            "postgres://[credentials]@db and a://[credentials]@c.example/d",
+        ),
+        ("ada@münchen.de, ada@пример.рф, ada@a.xn--p1ai", "[email], [email], [email]"),
+        (r"ada\@example.com ada@example\.com **ada**@example.com", "[email] [email] **[email]"),
+        (r'ada&#x40;example.com "ada\u0040example.com"', '[email] "[email]"'),
+        ("4111_1111_1111_1111 or 4111  1111  1111  1111", "[card] or [card]"),
     ],
 )
 def test_sensitive_text_is_masked(text: str, masked: str) -> None:
@@ -53,6 +69,10 @@ def test_sensitive_text_is_masked(text: str, masked: str) -> None:
         "The -----BEGIN CERTIFICATE----- line, and sk-learn-compatible-estimators",
         "Authorization: Bearer YOUR_API_KEY, set RAGLAN_API_KEY=...",
         "sha 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "password: see below; the password is required, wrong or sha256-hashed; Password: optional",
+        'password=args.password, password=$DB_PASSWORD, password: "changeme", POSTGRES_PASSWORD=postgres',
+        "token=YOUR_API_KEY1234567, api_key: sk-xxxxxxxxxxxxxxxx1, password: <your-password-1>",
+        "http://localhost:4873/@scope/pkg and http://host:PORT/a@b",
         "uuid 123e4567-e89b-12d3-a456-426614174000 and card-like 4111 1111 1111 1112",
         "[1] [2] | 3 | 4 |\n| a | b |\n`x[0] = {1: 2}` \t **bold** — “quoted”",
         "",
@@ -62,9 +82,15 @@ def test_technical_text_is_left_alone(text: str) -> None:
     assert mask(text) == text
 
 
+@pytest.mark.parametrize("unseen", "\xad\u115f\u17b4\u180f\u2065\u2800\u3164\uffa0\U0001d173\U000e0041\U000e0100")
+def test_no_invisible_character_hides_anything(unseen: str) -> None:
+    text = f"a{unseen}da@exam{unseen}ple.com 41{unseen}11 1111 11{unseen}11 1111 ghp_aB3d{unseen}{'aB3d' * 8}"
+    assert mask(text) == "[email] [card] [token]"
+
+
 def test_what_is_masked_is_told_by_kind() -> None:
-    assert kinds_masked(PEM + " ghp_" + "aB3d" * 9 + " http://a:b@c") == {"private key", "token", "credentials"}
-    assert kinds_masked("What is a token?") == set()
+    assert scan(PEM + " ghp_" + "aB3d" * 9 + " http://a:b@c").kinds == {"private key", "token", "credentials"}
+    assert not scan("What is a token?").kinds
 
 
 @pytest.mark.timeout(30)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrails.windows import HEAD, LONG, LONGER, MARGIN, MOST, STEP, WIDTH, margins, pairs, sentences, windows
+from guardrails.windows import HEAD, LONG, LONGER, MARGIN, MOST, STEP, WIDTH, apart, margins, pairs, sentences, windows
 
 
 @pytest.mark.parametrize("length", [0, 1, HEAD])
@@ -35,3 +35,10 @@ def test_a_longer_text_needs_a_surer_stretch_up_to_a_bound() -> None:
     assert by_length == [MARGIN, MARGIN + LONGER, MARGIN + 2 * LONGER, MARGIN + MOST, MARGIN + MOST]
     assert margins([(0, LONG)], 10**6)[0] == 0.0
     assert margins([], 0).size == 0
+
+
+def test_texts_are_weighed_apart_in_one() -> None:
+    texts = ["short", "long " * 400]
+    joined, spans, margin = apart(texts)
+    assert [joined[a:b] for a, b in spans] == [text[a:b] for text in texts for a, b in windows(len(text))]
+    assert margin.tolist() == [0.0, *margins(windows(2_000), 2_000)]

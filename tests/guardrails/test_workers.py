@@ -1,5 +1,6 @@
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -35,9 +36,21 @@ async def test_a_task_that_hangs_is_given_up_and_the_others_are_made() -> None:
         hang.wait()
         return "late"
 
-    assert await run(workers, task(lambda: "a"), task(hanging, 0.05), task(lambda: "b")) == ["a", "[timeout]", "b"]
-    assert (workers.stuck, workers.healthy) == (1, True)
+    assert await run(workers, task(lambda: "a"), task(hanging, 0.02), task(lambda: "b")) == ["a", "[timeout]", "b"]
+    assert (len(workers.stuck), workers.healthy) == (1, True)
     hang.set()
+
+
+async def test_a_check_that_waits_for_the_others_is_not_late() -> None:
+    def busy() -> str:
+        end = time.thread_time() + 0.08
+        while time.thread_time() < end:
+            pass
+        return "busy"
+
+    workers = Workers()
+    made = await asyncio.gather(*(run(workers, task(busy, 0.2)) for _ in range(4)))
+    assert (made, len(workers.stuck)) == ([["busy"]] * 4, 0)
 
 
 async def test_the_event_loop_goes_on_beside_a_busy_loop() -> None:
@@ -50,7 +63,7 @@ async def test_the_event_loop_goes_on_beside_a_busy_loop() -> None:
         return "late"
 
     ticks = 0
-    judged = asyncio.ensure_future(run(workers, task(busy, 0.3)))
+    judged = asyncio.ensure_future(run(workers, task(busy, 0.1)))
     while not judged.done():
         await asyncio.sleep(0.01)
         ticks += 1
@@ -67,14 +80,17 @@ async def test_stuck_threads_are_bounded_and_then_nothing_waits() -> None:
         hang.wait()
         return "late"
 
-    made = [await run(workers, task(hanging, 0.02)) for _ in range(3)]
+    made = [await run(workers, task(hanging, 0.01)) for _ in range(3)]
     assert made == [["[timeout]"]] * 3
-    assert not workers.healthy
-    assert (workers.stuck, workers.live) == (3, 0)
+    assert (len(workers.stuck), workers.live) == (3, 0)
     assert await run(workers, task(lambda: "x")) == ["[no worker]"]
+    workers.check_health()
+    workers.hung_s = 0
+    with pytest.raises(RuntimeError, match="3 threads hang"):
+        workers.check_health()
     hang.set()
     for _ in range(200):
-        if workers.healthy:
+        if workers.live:
             break
         await asyncio.sleep(0.01)
     assert workers.healthy
@@ -84,13 +100,13 @@ async def test_stuck_threads_are_bounded_and_then_nothing_waits() -> None:
 async def test_a_hang_is_noticed_though_its_caller_is_gone() -> None:
     workers = Workers(threads=1)
     hang = threading.Event()
-    caller = asyncio.ensure_future(run(workers, task(lambda: str(hang.wait()), 0.1)))
+    caller = asyncio.ensure_future(run(workers, task(lambda: str(hang.wait()), 0.03)))
     await asyncio.sleep(0.02)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert await run(workers, task(lambda: "next")) == ["next"]
-    assert workers.stuck == 1
+    assert len(workers.stuck) == 1
     hang.set()
 
 

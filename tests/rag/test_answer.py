@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rag.answer import LONG, Begin, End, Event, Text, answer
+from rag.answer import LONG, Begin, End, Event, Seen, Text, answer
 from rag.errors import StageFailed, StageUnavailable
 from rag.fakes import (
     FakeEmbedder,
@@ -36,7 +36,7 @@ async def library() -> FakeLibrary:
 async def ask(
     stages: Stages, settings: RequestSettings = SETTINGS, trace: FakeTrace | None = None, draft: Prompt = QUESTION
 ) -> list[Event]:
-    return [event async for event in answer(draft, settings, stages, trace or FakeTrace())]
+    return [event async for event in answer(draft, settings, stages, trace or FakeTrace(), Seen())]
 
 
 def ended(events: list[Event]) -> End:
@@ -139,6 +139,35 @@ async def test_guard_and_retrieval_run_side_by_side() -> None:
     assert ended(await ask(fake_stages(guard=Waiting(), retriever=Slow()))).hits == ()
 
 
+@pytest.mark.parametrize("end", ["blocked", "failed", "given up"])
+async def test_retrieval_ends_with_its_question(end: str) -> None:
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    class Judging(FakeGuard):
+        async def check(self, *args: Any) -> Verdict:
+            await begun.wait()
+            if end == "failed":
+                raise StageFailed("guard")
+            if end == "given up":
+                asked.cancel()
+                await asyncio.Event().wait()
+            return Verdict(False)
+
+    class Slow(FakeLibrary):
+        async def retrieve(self, *args: Any) -> list[Any]:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+            return []
+
+    asked = asyncio.ensure_future(ask(fake_stages(guard=Judging(), retriever=Slow())))
+    await asyncio.gather(asked, return_exceptions=True)
+    async with asyncio.timeout(5):
+        await cancelled.wait()
+
+
 async def test_a_failing_guard_lets_nothing_through() -> None:
     class Broken(FakeGuard):
         async def check(self, *args: Any) -> Verdict:
@@ -182,7 +211,7 @@ async def test_an_answer_that_no_second_engine_ended_tells_the_trace_where_it_wa
 
 async def test_closing_the_answer_closes_the_engines_stream() -> None:
     llm = FakeLLM(reply="One sentence here. Another one there. " * 50)
-    async with aclosing(answer(QUESTION, SETTINGS, fake_stages(llm=llm), FakeTrace())) as events:
+    async with aclosing(answer(QUESTION, SETTINGS, fake_stages(llm=llm), FakeTrace(), Seen())) as events:
         async for event in events:
             if isinstance(event, Text):
                 break
@@ -191,7 +220,7 @@ async def test_closing_the_answer_closes_the_engines_stream() -> None:
 
 async def test_an_answer_without_text_ends_its_trace_whoever_leaves() -> None:
     trace = FakeTrace()
-    async with aclosing(answer(QUESTION, SETTINGS, fake_stages(llm=FakeLLM(reply="")), trace)) as events:
+    async with aclosing(answer(QUESTION, SETTINGS, fake_stages(llm=FakeLLM(reply="")), trace, Seen())) as events:
         assert isinstance(await anext(events), Begin)
     assert trace.fields["generate"]["finish_reason"] == "stop"
 
@@ -224,9 +253,13 @@ async def test_long_passages_are_counted_beside_the_loop() -> None:
     assert [thread is threading.main_thread() for thread in book.threads] == [False]
 
 
-async def test_a_citation_that_does_not_exist_is_no_citation() -> None:
-    end = ended(await ask(fake_stages(retriever=await library(), llm=FakeLLM(reply="So it is. [7]"))))
-    assert end.citations == ()
+@pytest.mark.parametrize(
+    ("reply", "spans"),
+    [("So. [7]", []), ("So. [7, 1]", [(4, 10)]), ("So. 【1】", [(4, 7)]), ("So. [1-3] In [0, 1].", [(4, 9)])],
+)
+async def test_only_numbers_of_passages_are_citations(reply: str, spans: list[tuple[int, int]]) -> None:
+    end = ended(await ask(fake_stages(retriever=await library(), llm=FakeLLM(reply=reply))))
+    assert [(c.start, c.end) for c in end.citations] == spans
 
 
 async def test_nothing_is_embedded_when_nothing_needs_it() -> None:
@@ -254,7 +287,7 @@ def follow_up() -> Prompt:
 async def test_a_follow_up_is_searched_for_with_the_words_it_depends_on() -> None:
     stages = fake_stages(retriever=await library())
     for settings, found in ((SETTINGS, "a"), (replace(SETTINGS, followup="off"), None)):
-        end = ended([event async for event in answer(follow_up(), settings, stages, FakeTrace())])
+        end = ended(await ask(stages, settings, draft=follow_up()))
         assert next((hit.passage.document_id for hit in end.hits), None) == found
         assert ("replicas" in end.query) == (found is not None)
 
@@ -269,7 +302,7 @@ async def test_a_model_rewords_a_follow_up_only_once_the_guard_allows_it() -> No
     settings = replace(SETTINGS, followup="llm")
     for guard in (FakeGuard(), FakeGuard(forbidden="turn it off")):
         stages = fake_stages(retriever=await library(), rewriter=rewriter, guard=guard)
-        end = ended([event async for event in answer(follow_up(), settings, stages, FakeTrace())])
+        end = ended(await ask(stages, settings, draft=follow_up()))
         assert [hit.passage.document_id for hit in end.hits] == (["a"] if end.finish_reason == "stop" else [])
     assert len(asked) == 1
     assert end.finish_reason == "content_filter"

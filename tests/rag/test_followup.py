@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -194,3 +195,7 @@ async def test_a_first_question_is_not_sent_to_the_model() -> None:
 def test_mode_llm_needs_a_model() -> None:
     with pytest.raises(ValueError, match="mode 'llm' needs one"):
         FollowupConfig(mode="llm")
+
+
+def test_yaml_reads_off_as_false_and_it_is_off() -> None:
+    assert FollowupConfig.model_validate(yaml.safe_load("mode: off")).mode == "off"

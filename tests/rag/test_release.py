@@ -1,4 +1,5 @@
 import asyncio
+import pickle
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -6,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.consider import Considered
 from rag.fakes import FakeMasker, FakeValidator, fake_stages
-from rag.release import MAX_SENTENCE, Release, by_sentence, release
-from rag.types import Hit, Piece, RequestSettings, Usage, Verdict
+from rag.release import MAX_AHEAD, MAX_BEFORE, MAX_SENTENCE, Release, SentenceSettings, by_sentence, release
+from rag.types import Hit, Message, Piece, RequestSettings, Usage, Verdict
 
 SETTINGS = RequestSettings(model="quote", prompt="quote@1")
 
@@ -24,16 +26,24 @@ async def texts(parts: Sequence[str]) -> AsyncGenerator[str]:
         yield part
 
 
-async def run(parts: Sequence[str], settings: RequestSettings = SETTINGS) -> tuple[list[str], Release]:
-    *out, done = [step async for step in release(stream(parts), fake_stages(), (), "?", settings)]
-    assert isinstance(done, Release)
-    return [t for t in out if isinstance(t, str)], done
+CONSIDERED = Considered((), Verdict(True), "?", (Message("system", "Be kind."), Message("user", "?")))
+
+
+def released(
+    pieces: AsyncGenerator[Piece], settings: RequestSettings = SETTINGS, done: Release | None = None, **roles: Any
+) -> AsyncGenerator[str]:
+    return release(pieces, fake_stages(**roles), CONSIDERED, settings, done or Release())
+
+
+async def run(parts: Sequence[str], settings: RequestSettings = SETTINGS, **roles: Any) -> tuple[list[str], Release]:
+    done = Release()
+    return [text async for text in released(stream(parts), settings, done, **roles)], done
 
 
 async def test_sentences_leave_whole_and_in_order() -> None:
-    out, done = await run(["It sc", "ales. [1] It st", "ops. Now"])
-    assert out == ["It scales. [1] ", "It stops. ", "Now"]
-    assert done.text == "It scales. [1] It stops. Now"
+    out, done = await run(["It sc", "ales. [1, 2] It st", "ops. Now"])
+    assert out == ["It scales. [1, 2] ", "It stops. ", "Now"]
+    assert done.text == "It scales. [1, 2] It stops. Now"
     assert (done.finish_reason, done.usage) == ("length", Usage(3, 3))
     assert len(done.verdicts) == 4  # the masker's is the last
 
@@ -69,14 +79,14 @@ async def test_sentences_are_judged_while_the_next_is_generated() -> None:
         generated.set()
         yield Piece(" one.")
 
-    steps = [s async for s in release(pieces(), fake_stages(validator=Late()), (), "?", SETTINGS)]
-    assert steps[:-1] == ["First one. ", "Second one."]
+    texts = [text async for text in released(pieces(), validator=Late())]
+    assert texts == ["First one. ", "Second one."]
 
 
 JSON = ['{"a": "One. ', "Two.\n", '"}']
 
 
-async def test_closing_leaves_no_sentence_under_judgement() -> None:
+async def test_few_sentences_are_judged_ahead_and_none_once_the_answer_is_closed() -> None:
     judging = 0
 
     class Slow(FakeValidator):
@@ -89,11 +99,11 @@ async def test_closing_leaves_no_sentence_under_judgement() -> None:
                 judging -= 1
             raise AssertionError
 
-    steps = release(stream(["One. "] * 40), fake_stages(validator=Slow()), (), "?", SETTINGS)
+    steps = released(stream(["One. "] * 40), validator=Slow())
     first = asyncio.ensure_future(anext(steps))
     for _ in range(200):
         await asyncio.sleep(0)
-    assert judging > 1
+    assert 1 < judging <= MAX_AHEAD + 2
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     await steps.aclose()
@@ -114,13 +124,37 @@ async def test_an_answer_by_a_schema_that_may_be_refused_is_held_until_it_is_jud
     assert len(done.verdicts) == 2
 
 
-async def test_a_masked_sentence_leaves_masked() -> None:
+@pytest.mark.parametrize("masked", ["I am [name]. ", ""])
+async def test_a_masked_sentence_leaves_masked(masked: str) -> None:
     class Masking(FakeValidator):
         async def validate(self, sentence: str, *_: Any) -> Verdict:
-            return Verdict(True, masked=(sentence.upper(),) if "ann" in sentence else ())
+            return Verdict(True, masked=(masked,) if "ann" in sentence else ())
 
-    steps = [s async for s in release(stream(["I am ann. You?"]), fake_stages(validator=Masking()), (), "?", SETTINGS)]
-    assert steps[:-1] == ["I AM ANN. ", "You?"]
+    out, done = await run(["I am ann. You?"], validator=Masking())
+    assert (out, done.text) == ([masked, "You?"], masked + "You?")
+
+
+async def test_a_sentence_is_judged_with_what_stands_before_it_and_the_callers_orders() -> None:
+    seen: list[tuple[str, str]] = []
+
+    class Noting(FakeValidator):
+        async def validate(self, *args: Any) -> Verdict:
+            settings = pickle.loads(pickle.dumps(args[-1]))
+            assert isinstance(settings, SentenceSettings)
+            seen.append((settings.before, settings.orders))
+            return Verdict(True)
+
+    await run(["One. ", "Two. ", "x" * (MAX_BEFORE + 1), "y"], validator=Noting())
+    assert seen == [(before, "Be kind.") for before in ("", "One. ", "One. Two. ", "x" * MAX_BEFORE)]
+
+
+async def test_a_verdict_is_known_before_its_text_leaves() -> None:
+    done = Release()
+    steps = released(stream(["One. The SECRET."]), done=done)
+    for text, allowed in (("One. ", [True]), ("[withheld]", [True, False])):
+        assert await anext(steps) == text
+        assert [verdict.allowed for verdict in done.verdicts] == allowed
+    await steps.aclose()
 
 
 async def test_an_error_in_the_stream_comes_out_after_what_was_judged() -> None:
@@ -128,7 +162,7 @@ async def test_an_error_in_the_stream_comes_out_after_what_was_judged() -> None:
         yield Piece("First one. Second")
         raise ValueError("broken")
 
-    steps = release(pieces(), fake_stages(), (), "?", SETTINGS)
+    steps = released(pieces())
     assert await anext(steps) == "First one. "
     with pytest.raises(ValueError, match="broken"):
         await anext(steps)
@@ -142,8 +176,7 @@ async def test_what_the_masker_holds_back_leaves_at_the_end() -> None:
         def flush(self) -> str:
             return "all"
 
-    steps = [s async for s in release(stream(["x"]), fake_stages(masker=Holding), (), "?", SETTINGS)]
-    assert steps[0] == "all"
+    assert (await run(["x"], masker=Holding))[0] == ["all"]
 
 
 async def test_what_was_masked_is_told_also_where_the_answer_is_blocked() -> None:
@@ -153,8 +186,7 @@ async def test_what_was_masked_is_told_also_where_the_answer_is_blocked() -> Non
             return text
 
     for parts, reason in ((["One. ", "Two."], "length"), (["One. ", "The SECRET. ", "More."], "content_filter")):
-        *_, done = [s async for s in release(stream(parts), fake_stages(masker=Counting), (), "?", SETTINGS)]
-        assert isinstance(done, Release)
+        _, done = await run(parts, masker=Counting)
         [check] = done.verdicts[-1].checks
         assert done.finish_reason == reason
         assert (check.name, check.action, check.detail) == ("masker", "mask", f"card {check.score:.0f}")

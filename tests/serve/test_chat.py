@@ -127,7 +127,8 @@ def test_an_uploaded_document_is_searchable_and_gone_when_deleted(raglan: Runnin
     answer = http.post("/v1/chat/completions", json=ask(question)).json()
     assert "7431" in answer["choices"][0]["message"]["content"]
     assert answer["choices"][0]["message"]["annotations"][0]["url_citation"]["url"].startswith("https://e.org/z")
-    assert http.post("/v1/search", json={"query": question}).json()
+    hits = http.post("/v1/search", json={"query": question}).json()["hits"]
+    assert "zyxwv" in {hit["document_id"] for hit in hits}
     assert http.delete("/v1/documents/zyxwv").status_code in {200, 204}
     assert http.delete("/v1/documents/zyxwv").status_code == 404
 

@@ -1,5 +1,6 @@
 """Cloud pools over a child provider of Ray's kind, and the provider that Ray itself sees."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cluster.hybrid.pool import TAG_KIND, TAG_TYPE, Order
 from cluster.hybrid.provider import HybridNodeProvider
 from tests.cluster.hybrid.fakes import Clock
 from tests.cluster.hybrid.harness import cluster_file, hybrid
+from tests.cluster.hybrid.test_fleet import until
 from tests.cluster.hybrid.test_hosts import Told
 
 MODULE = f"{__name__}.Child"
@@ -92,6 +94,13 @@ def test_what_was_created_is_believed_before_it_is_listed_and_not_for_ever() -> 
     assert pool.nodes() == {}
 
 
+def test_what_was_ended_before_it_was_listed_is_not_believed() -> None:
+    pool, _, _, _ = cloud(late=True)
+    (node_id,) = pool.launch(Order("cloud-gpu", 1, tags=dict(WORKER))).started
+    pool.terminate(node_id)
+    assert pool.nodes() == {}
+
+
 def test_a_cloud_that_names_nothing_is_listed() -> None:
     pool, child, _, _ = cloud(silent=True)
     child.made["i-old"] = {**WORKER, "ray-launch-request": "r0"}
@@ -130,9 +139,9 @@ def provider() -> HybridNodeProvider:
 
 def one_cloud_node(made: HybridNodeProvider) -> str:
     made.create_node_with_resources_and_labels({"pool": "cloud"}, dict(WORKER), 1, {"GPU": 1}, {})
-    while not (found := made.non_terminated_nodes({TAG_KIND: "worker"})):
-        pass
-    return found[0]
+    workers = partial(made.non_terminated_nodes, {TAG_KIND: "worker"})
+    until(lambda: bool(workers()))
+    return workers()[0]
 
 
 def test_rays_tag_names_are_those_used_here() -> None:

@@ -15,6 +15,7 @@ from cluster.hybrid.cluster_view import Seen
 from cluster.hybrid.config import BackOff, Budget, LocalPool
 from cluster.hybrid.fleet import Fleet
 from cluster.hybrid.hosts import Hosts
+from cluster.hybrid.lane import HIDDEN_S
 from cluster.hybrid.policy import FleetPolicy, Terms
 from cluster.hybrid.pool import TAG_KIND, LaunchRefused, Order
 from cluster.hybrid.surroundings import Surroundings
@@ -149,6 +150,34 @@ def test_ending_what_is_unknown_is_no_error() -> None:
     for node_id in ("cloud/i-404", "nowhere/x", "head"):
         two.fleet.terminate(node_id)
     assert two.settled() == {}
+
+
+def test_a_node_whose_end_failed_is_listed_again_and_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(node_id: str) -> None:
+        raise RuntimeError("throttled")
+
+    two = Two()
+    two.create("c", 1)
+    (node_id,) = two.settled()
+    with monkeypatch.context() as patched:
+        patched.setattr(two.cloud, "terminate", fail)
+        two.fleet.terminate(node_id)
+        until(lambda: list(two.fleet.nodes()) == [node_id])
+    two.fleet.terminate(node_id)
+    until(lambda: two.fleet.nodes() == two.fleet.held() == {})
+
+
+def test_a_node_that_was_ended_and_stays_listed_is_hidden_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Two()
+    two.create("c", 1)
+    (node_id,) = two.settled()
+    monkeypatch.setattr(two.cloud, "terminate", lambda node_id: None)
+    two.fleet.terminate(node_id)
+    two.clock.now += HIDDEN_S - 1
+    assert two.fleet.nodes() == {}
+    assert two.fleet.held() == {"c": 1}
+    two.clock.now += 1
+    assert list(two.fleet.nodes()) == [node_id]
 
 
 def test_many_threads_never_exceed_a_budget_or_share_a_host() -> None:

@@ -1,12 +1,16 @@
 """Each cloud's announcement is read from a server that speaks its protocol, and nothing else is taken for one."""
 
+import runpy
 import time
 from collections.abc import Callable
+from http.client import HTTPConnection
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
 
-from cluster.spot.clouds import AZURE_NAME, GCP_S, Aws, Azure, Gcp, clouds, find
+from cluster.spot import metadata
+from cluster.spot.clouds import AZURE_NAME, GCP_S, TOKEN_S, Aws, Azure, Gcp, clouds, find
 from cluster.spot.fake import FakeMetadata
 from cluster.spot.notice import Cloud, Notice, Unreachable
 
@@ -47,12 +51,16 @@ def test_aws_recommends_before_it_announces() -> None:
         assert cloud.notice() == patient.notice() == Notice("spot terminate", 1_800_000_000.0)
 
 
-def test_awss_session_token_serves_many_looks() -> None:
+def test_awss_session_token_serves_many_looks_until_half_its_life_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, tokens = SimpleNamespace(now=1.0), []
+    monkeypatch.setattr("cluster.spot.clouds.time", SimpleNamespace(monotonic=lambda: clock.now))
     with FakeMetadata("aws") as fake:
         cloud = Aws(fake.url)
-        for _ in range(3):
+        for now in (1.0, 2.0, TOKEN_S / 2, TOKEN_S / 2 + 1):
+            clock.now = now
             cloud.notice()
-    assert sum(call.startswith("PUT") for call in fake.calls) == 1
+            tokens.append(sum(call.startswith("PUT") for call in fake.calls))
+    assert tokens == [1, 1, 1, 2]
 
 
 def test_azures_events_for_other_machines_are_not_ours() -> None:
@@ -70,6 +78,17 @@ def test_a_service_that_fails_is_not_taken_for_silence(name: Literal["aws", "gcp
             KINDS[name](fake.url).notice()
     with pytest.raises(Unreachable, match="refused"):
         KINDS[name](NOBODY).notice()
+
+
+def test_the_service_is_asked_past_any_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(connection: HTTPConnection) -> None:
+        raise OSError(f"refused by {connection.host}")
+
+    monkeypatch.setattr(HTTPConnection, "connect", refuse)
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    ask = runpy.run_path(metadata.__file__)["ask"]
+    with pytest.raises(Unreachable, match="refused by service"):
+        ask("http://service/", {})
 
 
 def test_where_nothing_answers_no_cloud_is_found() -> None:
