@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI
-from jinja2 import Environment
+from jinja2 import Environment, Template
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -37,17 +37,22 @@ def coded(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
 
 
-def routes(app: FastAPI) -> list[BaseRoute]:
-    """/docs and its style sheet."""
+@cache
+def template() -> Template:
+    """The page, compiled once a process."""
     environment = Environment(autoescape=True)
     environment.filters["coded"] = coded
-    template = environment.from_string((HERE / "reference.html").read_text())
+    return environment.from_string((HERE / "reference.html").read_text())
+
+
+def routes(app: FastAPI) -> list[BaseRoute]:
+    """/docs and its style sheet."""
     style = Asset("/docs/reference.css", (HERE / "reference.css").read_bytes(), "text/css; charset=utf-8")
 
     @cache
     def parts() -> list[str]:
         """What stands before and after the example, which names the address that the reader called."""
-        return template.render(api=app.openapi(), limits=LIMITS, example="\0").split("\0")
+        return template().render(api=app.openapi(), limits=LIMITS, example="\0").split("\0")
 
     async def docs(request: Request) -> Response:
         model = next(iter(app.state.services.models), "")

@@ -51,7 +51,7 @@ class FakeMetadata:
         self.url = f"http://{address[0]}:{self._server.server_port}"
 
     def __enter__(self) -> "FakeMetadata":
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
