@@ -1,5 +1,7 @@
 """Fusion, the floor under it, and the two roles on a store."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -95,6 +97,19 @@ async def test_one_document_and_one_text_do_not_fill_the_list() -> None:
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     short = RequestSettings("m", "p", per_document=1, candidates=2)
     assert len(await retriever.retrieve("replicas scale", vector, short)) == 2
+
+
+async def test_another_takes_the_place_of_a_passage_that_was_deleted_since_it_was_found() -> None:
+    class Deleting(FakeStore):
+        async def fetch(self, ids: Sequence[str]) -> list[Passage]:
+            return await super().fetch([key for key in ids if key != point_id(passage("a"))])
+
+    retriever, embedder = HybridRetriever(Deleting()), FakeEmbedder()
+    passages = [passage(name) for name in TEXTS]
+    await retriever.upsert(passages, await embedder.embed([p.text for p in passages]))
+    [vector] = await embedder.embed([TEXTS["a"]])
+    hits = await retriever.find(vector, query_vector(TEXTS["a"]), RequestSettings("m", "p", candidates=2))
+    assert sorted(hit.passage.id for hit in hits) == ["b:0", "c:0"]
 
 
 @pytest.mark.parametrize(

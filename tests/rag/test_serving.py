@@ -1,6 +1,7 @@
 """The serving store follows the switch between index versions, takes the uploads with it, and loses none."""
 
 import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 
 import numpy as np
@@ -84,18 +85,30 @@ async def test_a_switch_while_nothing_ran_is_made_good_at_start(tmp_path: Path) 
     await store.close()
 
 
-async def test_uploads_and_searches_during_a_switch(tmp_path: Path) -> None:
+async def test_uploads_and_searches_during_a_switch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collection = Collection(tmp_path, "raglan")
     await make_version(collection, [entry("old", origin="")])
     store = await serving(tmp_path)
+    closed: list[Store] = []
     async with store.reading() as lent:
-        await make_version(collection, [entry("new", origin="")])
+        close = lent.close
+
+        def noted() -> Awaitable[None]:
+            closed.append(lent)
+            return close()
+
+        monkeypatch.setattr(lent, "close", noted)
+        second = await make_version(collection, [entry("new", origin="")])
         following = asyncio.create_task(store.follow())
         uploads = [asyncio.create_task(upload(store, entry(f"up{n}"))) for n in range(20)]
         await asyncio.gather(*uploads)
+        while store.version != second:
+            await asyncio.sleep(0.001)
+        assert not closed
         assert not following.done()
         assert "old" in {info.id for info in await lent.documents(TENANT)}
     assert await following is True
+    assert closed == [lent]
     assert (await texts(store)).keys() == {"new", *(f"up{n}" for n in range(20))}
     await store.close()
 
@@ -113,6 +126,27 @@ async def test_a_version_that_is_gone_is_refused_and_not_made_empty(tmp_path: Pa
     with pytest.raises(NotFound, match=gone):
         await serving(tmp_path)
     assert not collection.folder(gone).exists()
+
+
+async def test_a_switch_that_fails_leaves_the_old_version_serving_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection = Collection(tmp_path, "raglan")
+    first = await make_version(collection, [entry("old", origin="")])
+    store = await serving(tmp_path)
+    await upload(store, entry("up"))
+    second = await make_version(collection, [entry("new", origin="")])
+    with monkeypatch.context() as patch:
+        patch.setattr("rag.serving.carry", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await store.follow()
+    assert (store.version, collection.served()) == (first, first)
+    await upload(store, entry("later"))
+    assert (await texts(store)).keys() == {"old", "up", "later"}
+    assert await store.follow() is True
+    assert store.version == second
+    assert (await texts(store)).keys() == {"new", "up", "later"}
+    await store.close()
 
 
 async def test_a_version_of_other_dimensions_is_refused_and_the_old_one_serves_on(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 from pydantic import ValidationError
 from qdrant_client import AsyncQdrantClient
 
+from rag import store as store_module
+from rag import store_edge, store_qdrant
 from rag.errors import InvalidInput
 from rag.payload import payloads, point_id, to_passage
 from rag.scope import Scope
@@ -66,7 +68,12 @@ async def found(
 
 
 @pytest.fixture(params=["fake", "edge", "server"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Store]:
+    """Each kind, with pages so small that a few passages take several."""
+    for module in (store_module, store_edge, store_qdrant):
+        monkeypatch.setattr(module, "PAGE", 2)
     made: Store
     if request.param == "fake":
         made = FakeStore()
@@ -266,6 +273,16 @@ async def test_a_bulk_load_is_found_and_exported_whole(store: Store) -> None:
     )
     assert [e.passage async for page in store.export("api") for e in page] == [full]
     assert [e async for page in store.export("elsewhere") for e in page] == []
+
+
+async def test_what_takes_several_pages_is_written_listed_and_exported_whole(store: Store) -> None:
+    names = [f"d{n}" for n in range(5)]
+    written = [entry for name in names for entry in entries(name, texts=[f"{name} {n}" for n in range(3)])]
+    await store.write([replace(e, passage=replace(e.passage, groups=("ops",))) for e in written])
+    exported = [entry.passage.id async for page in store.export() for entry in page]
+    assert sorted(exported) == sorted(entry.passage.id for entry in written)
+    assert [(info.id, info.passages) for info in await store.documents("default")] == [(name, 3) for name in names]
+    assert await store.hidden(names, "default", ("hr",)) == names
 
 
 def test_payload_round_trip_and_ids() -> None:
