@@ -151,7 +151,7 @@ async def test_an_index_that_cannot_be_made_good_is_not_held(tmp_path: Path, mon
 
 async def test_a_second_opener_is_told_what_to_do(tmp_path: Path) -> None:
     store = open_store(StoreConfig(path=tmp_path), 4)
-    with pytest.raises(StoreLocked, match="POST /v1/documents"):
+    with pytest.raises(StoreLocked, match="one Retriever at a time"):
         open_store(StoreConfig(path=tmp_path), 4)
     await store.close()
     await open_store(StoreConfig(path=tmp_path), 4).close()
