@@ -15,7 +15,7 @@ from rag.admission import Admission, AdmissionConfig
 from rag.errors import RaglanError, StageFailed, StageUnavailable
 from rag.fakes import FakeGuard, FakeLLM
 from rag.types import Piece, Prompt
-from tests.app.world import MODEL, Connection, FakeTracer, browser, fake_services, question, sse
+from tests.app.world import MODEL, Connection, FakeTracer, browser, fake_services, pass_time, question, sse
 
 PATH = "/v1/chat/completions"
 
@@ -225,8 +225,11 @@ async def test_a_place_is_given_back_after_the_deadline_of_a_client_that_reads_n
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sse_module, "LAST_SEND_S", 0.01)
-    services = fake_services(HttpConfig(request_timeout_s=0.2), {"llm": Held()}, admission=one_at_a_time())
+    services = fake_services(roles={"llm": Held()}, admission=one_at_a_time())
     connection = Stalled(create_app(services), json.dumps(question(stream=True)).encode())
-    await asyncio.wait_for(connection.run(), 10)
+    running = asyncio.ensure_future(connection.run())
+    await connection.until(3)
+    pass_time(services.config.request_timeout_s, monkeypatch)
+    await asyncio.wait_for(running, 10)
     assert b"deadline_exceeded" in connection.sent[-1]["body"]
     assert under_way(services) == 0

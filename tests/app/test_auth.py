@@ -3,10 +3,12 @@
 import hmac
 from collections.abc import Sequence
 
+import httpx
 import pytest
 import yaml
 
 from app import keys
+from app.application import create_app
 from app.auth import digest, holder
 from app.services import HttpConfig, KeyConfig
 from guardrails.policy import Policy, parse_policy
@@ -26,13 +28,11 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{}, bearer("wrong"), bearer(""), {"Authorization": ADA}, {"Authorization": f"Basic {ADA}"}, bearer("ü" * 9)],
-)
-@pytest.mark.parametrize(
-    "path", ["/v1/models", "/v1/documents", "/v1/chat/completions", "/nothing", "/docs/", "/page", "/v1/reviews"]
-)
+PATHS = ("/v1/models", "/v1/documents", "/v1/chat/completions", "/nothing", "/docs/", "/page", "/v1/reviews")
+WRONG = (bearer("wrong"), bearer(""), {"Authorization": ADA}, {"Authorization": f"Basic {ADA}"}, bearer("ü" * 9))
+
+
+@pytest.mark.parametrize(("path", "headers"), [*((path, {}) for path in PATHS), *((PATHS[0], h) for h in WRONG)])
 async def test_without_a_valid_key_nothing_is_served(path: str, headers: dict[str, str]) -> None:
     async with browser(fake_services(CONFIG)) as client:
         raw = [(k.encode(), v.encode()) for k, v in headers.items()]
@@ -47,6 +47,13 @@ async def test_without_a_valid_key_nothing_is_served(path: str, headers: dict[st
 async def test_what_is_open(path: str) -> None:
     async with browser(fake_services(CONFIG)) as client:
         assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "status"), [("/healthz", 200), ("/v1/models", 401)])
+async def test_the_same_is_open_under_a_prefix(path: str, status: int) -> None:
+    transport = httpx.ASGITransport(create_app(fake_services(CONFIG)), root_path="/raglan")
+    async with httpx.AsyncClient(transport=transport, base_url="http://raglan.test") as client:
+        assert (await client.get(f"/raglan{path}")).status_code == status
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])

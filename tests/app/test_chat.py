@@ -12,7 +12,7 @@ from app.services import HttpConfig, Services
 from rag.errors import InvalidInput, Overloaded, PromptTooLong, StageFailed, StageUnavailable
 from rag.fakes import FakeLLM
 from rag.types import Message, Piece, Prompt
-from tests.app.world import MODEL, Connection, FakeTracer, browser, fake_services, question, sse
+from tests.app.world import MODEL, Connection, FakeTracer, browser, fake_services, pass_time, question, sse
 
 TEXT = "Replicas scale on ongoing requests."
 DOCUMENT = {"id": "scaling", "title": "Scaling", "url": "docs/scaling.md", "text": TEXT}
@@ -28,9 +28,14 @@ async def stored(services: Services) -> Services:
 class SlowLLM(FakeLLM):
     """Sends one sentence, then waits for ever."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = asyncio.Event()
+
     async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece]:
         try:
             yield Piece("First. Second")
+            self.waits.set()
             await asyncio.Event().wait()
         finally:
             self.closed += 1
@@ -263,11 +268,15 @@ async def test_time_runs_out_before_the_first_text(stream: bool) -> None:
     assert response.json()["error"]["code"] == "deadline_exceeded"
 
 
-async def test_time_runs_out_in_the_stream() -> None:
+async def test_time_runs_out_in_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     llm = SlowLLM()
-    async with browser(fake_services(HttpConfig(request_timeout_s=0.1), {"llm": llm})) as client:
-        response = await client.post(PATH, json=question(stream=True))
-    *_, last = sse(response.text)
+    services = fake_services(roles={"llm": llm})
+    connection = Connection(create_app(services), json.dumps(question(stream=True)).encode())
+    running = asyncio.ensure_future(connection.run())
+    await connection.until(3)
+    pass_time(services.config.request_timeout_s, monkeypatch)
+    await asyncio.wait_for(running, 5)
+    [last] = sse(connection.sent[-1]["body"].decode())
     assert last["error"]["code"] == "deadline_exceeded"
     assert llm.closed == 1
 
@@ -278,10 +287,7 @@ async def test_hanging_up_stops_the_engine_at_once(stream: bool) -> None:
     app = create_app(fake_services(roles={"llm": llm}, tracer=tracer))
     connection = Connection(app, json.dumps(question(stream=stream)).encode())
     running = asyncio.ensure_future(connection.run())
-    if stream:
-        await connection.until(3)
-    else:
-        await asyncio.sleep(0.05)
+    await (connection.until(3) if stream else llm.waits.wait())
     assert llm.closed == 0
     connection.gone.set()
     await asyncio.wait_for(running, 1)

@@ -120,15 +120,18 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 async def test_a_search_that_nobody_waits_for_is_no_error(ends: list[dict[str, Any]]) -> None:
+    asked = asyncio.Event()
+
     class Silent(FakeEmbedder):
         async def embed(self, texts: Any) -> Vector:
+            asked.set()
             await asyncio.Event().wait()
             return await super().embed(texts)
 
     app = create_app(fake_services(roles={"embedder": Silent()}))
     connection = Connection(app, json.dumps({"query": "why"}).encode(), "/v1/search")
     running = asyncio.ensure_future(connection.run())
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(asked.wait(), 5)
     connection.gone.set()
     await asyncio.wait_for(running, 1)
     assert ends == [{"level": "WARNING", "status_message": "nobody waited for the end"}]

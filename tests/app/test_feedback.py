@@ -4,10 +4,12 @@ import asyncio
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from app import feedback_file
 from app.errors import KeyReused
 from app.feedback_file import MAX_ROW_BYTES, FileFeedback
 from rag.errors import TooLarge
@@ -85,6 +87,40 @@ async def test_a_key_is_its_callers_own_and_says_one_thing(tmp_path: Path) -> No
         await feedback.append({**RATING, "rating": "down"})
     await feedback.append({**RATING, "id": None, "rating": "down"})
     assert len((tmp_path / "feedback.jsonl").read_text().splitlines()) == 3
+
+
+def moved_away(path: Path) -> None:
+    path.rename(path.with_name("old.jsonl"))
+
+
+def begun_anew(path: Path) -> None:
+    moved_away(path)
+    path.write_bytes(b"{}\n" * 999)
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("lose", [moved_away, begun_anew, emptied])
+async def test_a_rating_that_is_no_longer_in_the_file_is_not_remembered(
+    lose: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "feedback.jsonl"
+    feedback = FileFeedback(path)
+    for _ in range(2):
+        await feedback.append(RATING)
+    lose(path)
+    await feedback.append({**RATING, "rating": "down"})
+    assert json.loads(path.read_text().splitlines()[-1])["rating"] == "down"
+
+
+async def test_only_the_newest_ratings_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feedback_file, "REMEMBERED", 2)
+    feedback = FileFeedback(tmp_path / "feedback.jsonl")
+    for id in ("k-1", "k-2", "k-3", "k-3"):
+        await feedback.append({**RATING, "id": id})
+    assert [id for _, _, id in feedback.kept] == ["k-2", "k-3"]
 
 
 async def test_what_a_crash_left_of_a_row_takes_no_later_one_with_it(tmp_path: Path) -> None:

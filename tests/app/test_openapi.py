@@ -23,7 +23,7 @@ def described(config: HttpConfig) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_asgi("/openapi.json", create_app(fake_services(config)), config=made)
 
 
-few = settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 open_api, keyed_api = described(HttpConfig(review_without_key=True)), described(KEYS)
 
 

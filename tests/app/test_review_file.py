@@ -146,3 +146,22 @@ async def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
     await queue.append(flagged("b", padding="x" * 99))
     assert [e.id for e in (await queue.listing()).entries] == ["b"]
     assert await queue.read(old) == []
+
+
+@pytest.mark.parametrize(
+    ("begin_anew", "padding"),
+    [(lambda path: path.rename(path.with_name("old.jsonl")), 999), (lambda path: path.write_bytes(b""), 0)],
+    ids=["moved away and longer", "emptied"],
+)
+async def test_a_file_that_others_began_anew_is_read_from_its_beginning(
+    begin_anew: Callable[[Path], object], padding: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "reviews.jsonl"
+    queue = FileReviews(path, 100_000)
+    await queue.append(flagged("a", padding="x" * 99))
+    await queue.listing()
+    begin_anew(path)
+    await queue.append(flagged("b", padding="x" * padding))
+    entries = (await queue.listing()).entries
+    assert [e.id for e in entries] == ["b"]
+    assert [r.flagged["id"] for r in await queue.read(entries)] == ["b"]

@@ -24,15 +24,16 @@ async def test_a_model_that_does_not_wake_in_time_is_named_and_tells_when_to_com
 
 async def test_who_waits_for_a_model_takes_no_place_yet() -> None:
     """Else the wait would count as the engine's slowness, and those who come after would be refused for it."""
-    woken = asyncio.Event()
+    asked, woken = asyncio.Event(), asyncio.Event()
 
     async def asleep(model: str) -> None:
+        asked.set()
         await woken.wait()
 
     services = fake_services(awake=asleep)
     async with browser(services) as client:
         request = asyncio.create_task(client.post(PATH, json=question()))
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(asked.wait(), 5)
         assert services.admission.line(MODEL).under_way == 0
         woken.set()
         assert (await request).status_code == 200

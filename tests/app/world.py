@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -156,6 +157,13 @@ def browser(served: Services | FastAPI) -> httpx.AsyncClient:
 def question(text: str = "How do replicas scale?", **fields: Any) -> dict[str, Any]:
     """A chat request."""
     return {"model": MODEL, "messages": [{"role": "user", "content": text}], **fields}
+
+
+def pass_time(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the running loop's clock stand that much later."""
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    monkeypatch.setattr(loop, "time", lambda: now() + seconds)
 
 
 def sse(body: str) -> list[Any]:

@@ -1,5 +1,6 @@
-"""What of a request the router compares, and how it is configured."""
+"""What of a request the router compares, how long it waits, and how it is configured."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ import ray
 from pydantic import ValidationError
 from ray.serve.config import RequestRouterConfig
 
+from deployments import prefix_router
 from deployments.affinity import AffinityConfig
 from deployments.application import engine
 from deployments.prefix_router import LONGEST, PrefixRouter, beginning
@@ -33,6 +35,17 @@ def test_a_call_without_a_prompt_has_none_and_a_long_one_is_cut() -> None:
     assert len(beginning([Prompt("quote", (Message("user", "x" * 2 * LONGEST),))])) == LONGEST
 
 
+async def test_a_tree_that_does_not_answer_leaves_it_to_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(prefix_router, "PATIENCE_S", 0)
+    router = object.__new__(PrefixRouter)
+    router._tree_actor = SimpleNamespace(prefix_match=SimpleNamespace(remote=hang))
+    request = SimpleNamespace(args=[Prompt("quote", (SYSTEM,))])
+    assert await asyncio.wait_for(router._prefix_match_best_replicas(request, []), 5) == [[]]
+
+
 def test_the_settings_become_the_routers() -> None:
     router = AffinityConfig(enabled=True, imbalance=5, match=0.5, remembered_chars=20_000).router({"site": "onprem"})
     assert router is not None
@@ -45,8 +58,7 @@ def test_the_settings_become_the_routers() -> None:
         "eviction_interval_secs": 10,
         "labels": {"site": "onprem"},
     }
-    assert issubclass(RequestRouterConfig(**router).get_request_router_class(), object)
-    assert RequestRouterConfig(**router).request_router_class.endswith(PrefixRouter.__name__)
+    assert RequestRouterConfig(**router).get_request_router_class().__name__ == PrefixRouter.__name__
 
 
 def test_a_model_has_serves_own_router_unless_it_asks_for_affinity(monkeypatch: pytest.MonkeyPatch) -> None:

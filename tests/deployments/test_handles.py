@@ -1,19 +1,23 @@
-"""What a dead replica means to the stage's caller: every call is made once more, and errors are ours."""
+"""What a stage's caller sees of its replicas: a dead one's call is made once more, and errors are ours."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from ray.exceptions import ActorDiedError, ActorUnavailableError
+from grpc import StatusCode
+from grpc.aio import AioRpcError, Metadata
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 from ray.serve._private import router as serve_router
 from ray.serve._private.request_router import RequestRouter
-from ray.serve.exceptions import BackPressureError
+from ray.serve.exceptions import BackPressureError, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
 
-from deployments.handles import RemoteRetriever, has_replica
-from rag.errors import DeadlineExceeded, InvalidInput, Overloaded, StageFailed, StageUnavailable
+from deployments.handles import RemoteLLM, RemoteRetriever, has_replica, translate
+from rag.errors import DeadlineExceeded, InvalidInput, NotFound, Overloaded, StageFailed, StageUnavailable
+from rag.types import Message, Piece, Prompt
 
 DEAD = ActorDiedError()
 GONE = ActorUnavailableError("gone", None)
@@ -65,6 +69,13 @@ async def test_what_is_no_death_is_not_tried_again(raised: Exception, seen: type
     assert len(calls) == 1
 
 
+async def test_a_call_that_ray_cancelled_is_cancelled_here() -> None:
+    remote, calls = retriever("hidden", RequestCancelledError("r-1"), ["a"])
+    with pytest.raises(asyncio.CancelledError):
+        await remote.hidden(["a"], "t")
+    assert len(calls) == 1
+
+
 async def test_a_removal_that_is_made_again_is_one_removal() -> None:
     remote, _ = retriever("delete", DEAD, False)
     assert await remote.delete("d", "t")
@@ -77,6 +88,84 @@ async def test_a_removal_says_whether_there_was_anything(there: bool) -> None:
     remote, calls = retriever("delete", there)
     assert await remote.delete("d", "t", ("g",)) is there
     assert calls == [("d", "t", ("g",))]
+
+
+PROMPT = Prompt("quote", (Message("user", "How?"),))
+PIECES = [Piece("It"), Piece(" is")]
+
+
+class Stream:
+    """What an engine's handle answers a call with: PIECES, then `error`."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.cancelled = 0
+
+    async def __aiter__(self) -> AsyncGenerator[Piece]:
+        for piece in PIECES:
+            yield piece
+        if self.error:
+            raise self.error
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+    def generate(self) -> AsyncGenerator[Piece]:
+        """Stream the answer to PROMPT."""
+        handle: Any = SimpleNamespace(generate=SimpleNamespace(remote=lambda prompt: self))
+        return RemoteLLM({PROMPT.model: handle}).generate(PROMPT)
+
+
+async def test_an_answer_comes_piece_by_piece() -> None:
+    assert [piece async for piece in Stream().generate()] == PIECES
+
+
+async def test_who_closes_an_answer_stops_its_engine() -> None:
+    stream = Stream()
+    answer = stream.generate()
+    assert await anext(answer) == PIECES[0]
+    assert stream.cancelled == 0
+    await answer.aclose()
+    assert stream.cancelled == 1
+
+
+def broken(code: StatusCode) -> AioRpcError:
+    return AioRpcError(code, Metadata(), Metadata())
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [
+        (DEAD, StageUnavailable),
+        (broken(StatusCode.UNAVAILABLE), StageUnavailable),
+        (broken(StatusCode.CANCELLED), StageUnavailable),
+        (broken(StatusCode.INTERNAL), StageUnavailable),
+        (broken(StatusCode.UNKNOWN), StageUnavailable),
+        (broken(StatusCode.RESOURCE_EXHAUSTED), StageFailed),
+        (BackPressureError(num_queued_requests=1, max_queued_requests=1), Overloaded),
+        (RayTaskError("generate", "/opt/secret", KeyError("x")), StageFailed),
+        (RequestCancelledError("r-1"), asyncio.CancelledError),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else type(value).__name__,
+)
+async def test_an_answer_that_breaks_off_says_why_after_its_text(raised: Exception, seen: type[BaseException]) -> None:
+    answer = Stream(raised).generate()
+    assert [await anext(answer) for _ in PIECES] == PIECES
+    with pytest.raises(seen) as caught:
+        await anext(answer)
+    assert type(caught.value) is seen
+
+
+async def test_a_model_that_no_engine_serves_is_named() -> None:
+    with pytest.raises(NotFound) as caught:
+        await anext(RemoteLLM({}).generate(PROMPT))
+    assert caught.value.param == "model"
+
+
+def test_an_error_of_ours_comes_as_it_was_raised() -> None:
+    cause = InvalidInput("no", "stop")
+    remote = RayTaskError("generate", "/opt/secret", cause)
+    assert translate("llm", remote) is translate("llm", remote.as_instanceof_cause()) is cause
 
 
 async def test_ray_tells_of_replicas_where_we_look(monkeypatch: pytest.MonkeyPatch) -> None:

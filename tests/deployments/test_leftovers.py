@@ -93,6 +93,8 @@ def test_what_may_not_be_removed_stays_and_the_rest_goes(
     orphan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = [tmp_path / name for name in "abcdefgh"]
+    for path in kept:
+        path.touch()
     unlink = Path.unlink
 
     def guarded(path: Path, missing_ok: bool = False) -> None:
@@ -104,3 +106,4 @@ def test_what_may_not_be_removed_stays_and_the_rest_goes(
         patched.setattr(Path, "unlink", guarded)
         leftovers.clear(set(), set(kept), 0)
     assert not orphan.exists()
+    assert all(path.exists() for path in kept)

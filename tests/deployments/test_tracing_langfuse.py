@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLANTED = "ann.planted@example.org"
 FIRST_TOKEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 GENEROUS_S = 10.0
+Traced = tuple[OtlpReceiver, dict[str, ReceivedSpan]]
 
 
 def masking(text: str) -> str:
@@ -48,8 +49,15 @@ def in_another_process(receiver: OtlpReceiver, carrier: dict[str, str]) -> None:
     subprocess.run(command, input=json.dumps(asked), text=True, timeout=60, check=True, cwd=ROOT)
 
 
+@pytest.fixture(scope="module")
+def traced() -> Iterator[Traced]:
+    """One request through two processes: who received its spans, and these by name."""
+    with OtlpReceiver(secrets.token_hex(4)) as receiver:
+        yield receiver, request(receiver)
+
+
 def request(receiver: OtlpReceiver) -> dict[str, ReceivedSpan]:
-    """Trace one request through two processes; return its spans by name."""
+    """Trace one request; return its spans by name."""
     tracer = tracer_for(receiver.config, environment="test", release="r1")
     trace = tracer.start("chat", [Message("user", f"mail {PLANTED}?")], "ann", "s-1", {"tenant": "default"})
     in_another_process(receiver, trace.carrier)
@@ -72,8 +80,8 @@ def request(receiver: OtlpReceiver) -> dict[str, ReceivedSpan]:
     return {s.name: s for s in receiver.trace(trace.id, 6)}
 
 
-def test_the_wire_contract(receiver: OtlpReceiver) -> None:
-    spans = request(receiver)
+def test_the_wire_contract(traced: Traced) -> None:
+    receiver, spans = traced
     assert receiver.problems == []
     assert len(receiver.spans) == 6
     assert tree(receiver.spans) == {
@@ -98,8 +106,8 @@ def test_the_wire_contract(receiver: OtlpReceiver) -> None:
     assert spans["chat"].field("metadata.citations") == 1
 
 
-def test_the_generation(receiver: OtlpReceiver) -> None:
-    span = request(receiver)["generate"]
+def test_the_generation(traced: Traced) -> None:
+    span = traced[1]["generate"]
     assert span.field("model.name") == "quote"
     assert span.field("model.parameters") == {"temperature": 0.0, "max_tokens": 64}
     assert span.field("usage_details") == {"input": 11, "output": 7}
@@ -113,8 +121,8 @@ def test_the_generation(receiver: OtlpReceiver) -> None:
     assert span.end > span.start
 
 
-def test_an_error_in_a_stage_is_an_error_of_its_observation(receiver: OtlpReceiver) -> None:
-    spans = request(receiver)
+def test_an_error_in_a_stage_is_an_error_of_its_observation(traced: Traced) -> None:
+    spans = traced[1]
     assert [s.name for s in spans.values() if s.error] == ["rerank"]
     assert (spans["rerank"].field("level"), spans["rerank"].field("status_message")) == ("ERROR", "ValueError")
 
